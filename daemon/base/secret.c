@@ -1,0 +1,29 @@
+#include "secret.h"
+
+#include <string.h>
+
+bool secret_set(struct secret *s, const void *p, size_t n)
+{
+        if (n > SECRET_MAX)
+                return false;
+        secret_wipe(s);
+        if (n)
+                memcpy(s->bytes, p, n);
+        s->len = (uint8_t)n;
+        return true;
+}
+
+void secret_wipe(struct secret *s)
+{
+        explicit_bzero(s, sizeof *s);
+}
+
+bool secret_equal(const void *a, const void *b, size_t n)
+{
+        const volatile uint8_t *x = a, *y = b;
+        uint8_t d = 0;
+
+        for (size_t i = 0; i < n; i++)
+                d |= x[i] ^ y[i];
+        return d == 0;
+}

@@ -1,0 +1,5 @@
+int cli_placeholder(void);
+int cli_placeholder(void)
+{
+        return 0;
+}

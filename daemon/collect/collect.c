@@ -1,0 +1,5 @@
+int collect_placeholder(void);
+int collect_placeholder(void)
+{
+        return 0;
+}

@@ -1,0 +1,5 @@
+int host_placeholder(void);
+int host_placeholder(void)
+{
+        return 0;
+}

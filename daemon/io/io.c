@@ -1,0 +1,5 @@
+int io_placeholder(void);
+int io_placeholder(void)
+{
+        return 0;
+}

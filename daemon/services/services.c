@@ -1,0 +1,5 @@
+int services_placeholder(void);
+int services_placeholder(void)
+{
+        return 0;
+}

@@ -1,0 +1,5 @@
+int store_placeholder(void);
+int store_placeholder(void)
+{
+        return 0;
+}

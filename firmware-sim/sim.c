@@ -1,0 +1,5 @@
+int sim_placeholder(void);
+int sim_placeholder(void)
+{
+        return 0;
+}

@@ -1,0 +1,5 @@
+int dlms_placeholder(void);
+int dlms_placeholder(void)
+{
+        return 0;
+}

@@ -1,0 +1,5 @@
+int modbus_placeholder(void);
+int modbus_placeholder(void)
+{
+        return 0;
+}

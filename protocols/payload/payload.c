@@ -1,0 +1,5 @@
+int payload_placeholder(void);
+int payload_placeholder(void)
+{
+        return 0;
+}
