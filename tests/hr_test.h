@@ -35,11 +35,11 @@ static inline int hr_test_main(const char *suite, const struct hr_test *tests, s
         return failed ? 1 : 0;
 }
 
-#define HR_TESTS(suite, ...)                                                        \
-        int main(void)                                                              \
-        {                                                                           \
-                static const struct hr_test tests_[] = { __VA_ARGS__ };             \
-                return hr_test_main(suite, tests_, sizeof tests_ / sizeof *tests_); \
+#define HR_TESTS(suite, ...)                                                                       \
+        int main(void)                                                                             \
+        {                                                                                          \
+                static const struct hr_test tests_[] = { __VA_ARGS__ };                            \
+                return hr_test_main(suite, tests_, sizeof tests_ / sizeof *tests_);                \
         }
 
 /* Path below the shared data folder, or exits 77 with a word when it is not on this machine. */

@@ -14,13 +14,16 @@
 #include <stdint.h>
 
 struct buf {
-        uint8_t *p;      /* owned; NULL until the first byte */
+        uint8_t *p; /* owned; NULL until the first byte */
         size_t len, cap;
-        size_t limit;    /* largest length allowed, bytes; 0 = 1 GiB */
-        bool failed;     /* out of memory or over the limit; contents up to len stay valid */
+        size_t limit; /* largest length allowed, bytes; 0 = 1 GiB */
+        bool failed;  /* out of memory or over the limit; contents up to len stay valid */
 };
 
-#define BUF_INIT { 0 }
+#define BUF_INIT                                                                                   \
+        {                                                                                          \
+                0                                                                                  \
+        }
 
 void buf_init(struct buf *b);
 /* Never grows beyond @limit bytes: what a peer sends cannot exhaust memory. */

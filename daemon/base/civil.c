@@ -46,15 +46,15 @@ int civil_days_in_month(int year, int month)
 bool civil_valid(const struct civil *c)
 {
         return c->year >= -9999 && c->year <= 9999 && c->month >= 1 && c->month <= 12 &&
-               c->day >= 1 && c->day <= civil_days_in_month(c->year, c->month) &&
-               c->hour >= 0 && c->hour <= 23 && c->minute >= 0 && c->minute <= 59 &&
-               c->second >= 0 && c->second <= 59;
+               c->day >= 1 && c->day <= civil_days_in_month(c->year, c->month) && c->hour >= 0 &&
+               c->hour <= 23 && c->minute >= 0 && c->minute <= 59 && c->second >= 0 &&
+               c->second <= 59;
 }
 
 int64_t civil_to_utc(const struct civil *c)
 {
-        return civil_to_day(c->year, c->month, c->day) * 86400 + c->hour * 3600 +
-               c->minute * 60 + c->second;
+        return civil_to_day(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 +
+               c->second;
 }
 
 void civil_from_utc(int64_t utc, struct civil *ret)
@@ -78,15 +78,16 @@ void civil_format(int64_t utc, int offset_min, char out[static CIVIL_RFC3339_SIZ
         int n;
 
         civil_from_utc(utc + (int64_t)offset_min * 60, &c);
-        n = snprintf(out, CIVIL_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", c.year % 10000, c.month,
-                     c.day, c.hour, c.minute, c.second);
+        n = snprintf(out, CIVIL_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", c.year % 10000,
+                     c.month, c.day, c.hour, c.minute, c.second);
         if (n < 0 || n > CIVIL_RFC3339_SIZE - 7)
                 return;
         if (offset_min == 0)
                 snprintf(out + n, (size_t)(CIVIL_RFC3339_SIZE - n), "Z");
         else
                 snprintf(out + n, (size_t)(CIVIL_RFC3339_SIZE - n), "%c%02d:%02d",
-                         offset_min < 0 ? '-' : '+', (offset_min < 0 ? -offset_min : offset_min) / 60 % 100,
+                         offset_min < 0 ? '-' : '+',
+                         (offset_min < 0 ? -offset_min : offset_min) / 60 % 100,
                          (offset_min < 0 ? -offset_min : offset_min) % 60);
 }
 
@@ -106,8 +107,8 @@ static int digits(const char **s, int n, int *ret)
 
 static int date(const char **s, struct civil *c)
 {
-        if (digits(s, 4, &c->year) || *(*s)++ != '-' || digits(s, 2, &c->month) ||
-            *(*s)++ != '-' || digits(s, 2, &c->day) || !civil_valid(c))
+        if (digits(s, 4, &c->year) || *(*s)++ != '-' || digits(s, 2, &c->month) || *(*s)++ != '-' ||
+            digits(s, 2, &c->day) || !civil_valid(c))
                 return -EINVAL;
         return 0;
 }

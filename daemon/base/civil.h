@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 struct civil {
-        int year, month, day;      /* month 1-12, day 1-31 */
-        int hour, minute, second;  /* 0-23, 0-59, 0-59 */
+        int year, month, day;     /* month 1-12, day 1-31 */
+        int hour, minute, second; /* 0-23, 0-59, 0-59 */
 };
 
 int64_t civil_to_day(int year, int month, int day);

@@ -29,7 +29,7 @@ enum config_type {
 };
 
 struct config_key {
-        const char *name;          /* NULL ends the table */
+        const char *name; /* NULL ends the table */
         enum config_type type;
         const char *default_value; /* as it would stand in the file; NULL = none (key is unset) */
         const char *help;          /* one sentence, for the manual page and --help-config */
@@ -53,9 +53,25 @@ int config_load(struct config **ret, const char *path, const struct config_secti
 void config_free(struct config *c);
 
 /* The key must exist in the tables (a programming error otherwise: aborts). */
-const char *config_text(const struct config *c, const char *section, const char *key); /* NULL if unset */
-int64_t config_int(const struct config *c, const char *section, const char *key); /* also duration, size */
+const char *config_text(const struct config *c, const char *section,
+                        const char *key); /* NULL if unset */
+int64_t config_int(const struct config *c, const char *section,
+                   const char *key); /* also duration, size */
 bool config_bool(const struct config *c, const char *section, const char *key);
+
+/*
+ * Sections named [plugin NAME] are not in the tables: their keys are declared by the plugin, which
+ * is loaded after the configuration. They are kept as text and checked then.
+ */
+/* Text as it stands in the file, NULL if the key is absent there. */
+const char *config_plugin_text(const struct config *c, const char *plugin, const char *key);
+/* Appends an error line for every key of [plugin @plugin] for which @known says no, and with
+ * @known NULL for the whole section (no such plugin). */
+void config_plugin_check(const struct config *c, const char *plugin,
+                         bool (*known)(void *arg, const char *key), void *arg, struct buf *errors);
+/* Calls @each once for every plugin that has a section. */
+void config_plugin_each(const struct config *c, void (*each)(void *arg, const char *plugin),
+                        void *arg);
 
 /* All keys with types, defaults and help, as an example file (`headraced --help-config`). */
 void config_describe(const struct config_section *sections, struct buf *out);

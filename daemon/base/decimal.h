@@ -17,10 +17,10 @@ struct decimal {
 };
 
 enum decimal_round {
-        DECIMAL_HALF_UP,   /* away from zero at .5 */
+        DECIMAL_HALF_UP, /* away from zero at .5 */
         DECIMAL_HALF_EVEN,
-        DECIMAL_DOWN,      /* towards zero */
-        DECIMAL_UP,        /* away from zero */
+        DECIMAL_DOWN, /* towards zero */
+        DECIMAL_UP,   /* away from zero */
         DECIMAL_FLOOR,
         DECIMAL_CEILING,
 };

@@ -26,8 +26,14 @@ struct log_field {
         int64_t i;
 };
 
-#define LOG_S(k, v) { .key = (k), .s = (v) ? (v) : "" }
-#define LOG_I(k, v) { .key = (k), .s = 0, .i = (int64_t)(v) }
+#define LOG_S(k, v)                                                                                \
+        {                                                                                          \
+                .key = (k), .s = (v) ? (v) : ""                                                    \
+        }
+#define LOG_I(k, v)                                                                                \
+        {                                                                                          \
+                .key = (k), .s = 0, .i = (int64_t)(v)                                              \
+        }
 
 /* Records above @level are dropped. Default LOG_INFO. */
 void log_set_level(enum log_level level);
@@ -37,10 +43,10 @@ int log_level_parse(const char *name, enum log_level *ret_level); /* 0 or -EINVA
 void log_write(enum log_level level, const struct log_scope *scope, const char *msg,
                const struct log_field *fields);
 
-#define log_at(level, scope, msg, ...)                                                   \
-        log_write((level), (scope), (msg),                                               \
-                  (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = 0 } })
+#define log_at(level, scope, msg, ...)                                                             \
+        log_write((level), (scope), (msg),                                                         \
+                  (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = 0 } })
 #define log_error(scope, msg, ...) log_at(LOG_ERROR, scope, msg __VA_OPT__(, ) __VA_ARGS__)
-#define log_warn(scope, msg, ...) log_at(LOG_WARN, scope, msg __VA_OPT__(, ) __VA_ARGS__)
-#define log_info(scope, msg, ...) log_at(LOG_INFO, scope, msg __VA_OPT__(, ) __VA_ARGS__)
+#define log_warn(scope, msg, ...)  log_at(LOG_WARN, scope, msg __VA_OPT__(, ) __VA_ARGS__)
+#define log_info(scope, msg, ...)  log_at(LOG_INFO, scope, msg __VA_OPT__(, ) __VA_ARGS__)
 #define log_debug(scope, msg, ...) log_at(LOG_DEBUG, scope, msg __VA_OPT__(, ) __VA_ARGS__)

@@ -6,7 +6,7 @@ bool secret_set(struct secret *s, const void *p, size_t n)
 {
         if (n > SECRET_MAX)
                 return false;
-        secret_wipe(s);
+        memset(s->bytes, 0, sizeof s->bytes);
         if (n)
                 memcpy(s->bytes, p, n);
         s->len = (uint8_t)n;
@@ -15,7 +15,8 @@ bool secret_set(struct secret *s, const void *p, size_t n)
 
 void secret_wipe(struct secret *s)
 {
-        explicit_bzero(s, sizeof *s);
+        explicit_bzero(s->bytes, sizeof s->bytes);
+        s->len = 0;
 }
 
 bool secret_equal(const void *a, const void *b, size_t n)

@@ -1,4 +1,5 @@
-/* Runs a fuzz target over files and folders of inputs (and the empty input): the corpus as a test. */
+/* Runs a fuzz target over files and folders of inputs (and the empty input): the corpus as a test.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
