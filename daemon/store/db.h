@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct db;       /* the pool; thread-safe */
-struct db_conn;  /* one connection, used by one thread at a time */
-struct db_rows;  /* a result; owned by the caller, db_rows_free() */
+struct db;      /* the pool; thread-safe */
+struct db_conn; /* one connection, used by one thread at a time */
+struct db_rows; /* a result; owned by the caller, db_rows_free() */
 
 enum db_status {
         DB_OK = 0,
@@ -29,10 +29,12 @@ struct db_error {
         char column[64];
         char message[512]; /* server's primary message; for HR001 the text meant for the person */
         char hint[256];
+        int position; /* character of the statement where it went wrong, from 1; 0 = unknown */
 };
 
 /* @conninfo is a libpq connection string or URL. Connects lazily. 0 or -ENOMEM. */
 int db_open(struct db **ret, const char *conninfo, int max_connections);
+/* Waits until every connection taken has been given back. */
 void db_close(struct db *db);
 
 /* Takes a connection, waiting at most @timeout_ms. NULL: none free, or the database is away (then
@@ -41,6 +43,7 @@ struct db_conn *db_take(struct db *db, int timeout_ms, struct db_error *ret_err)
 /* Gives it back; an open transaction is rolled back, a broken connection closed. */
 void db_give(struct db *db, struct db_conn *c);
 
+/* @branches: "*", "{1,2}" or NULL (no row visible). */
 enum db_status db_begin(struct db_conn *c, const char *branches, bool read_only);
 enum db_status db_commit(struct db_conn *c);
 void db_rollback(struct db_conn *c);
@@ -60,7 +63,7 @@ void *db_raw(struct db_conn *c);
 size_t db_rows_count(const struct db_rows *r);
 size_t db_rows_columns(const struct db_rows *r);
 const char *db_rows_column_name(const struct db_rows *r, size_t column);
-int db_rows_column(const struct db_rows *r, const char *name); /* -1 unknown */
+int db_rows_column(const struct db_rows *r, const char *name);             /* -1 unknown */
 const char *db_rows_text(const struct db_rows *r, size_t row, int column); /* "" for NULL */
 bool db_rows_null(const struct db_rows *r, size_t row, int column);
 int64_t db_rows_int(const struct db_rows *r, size_t row, int column);

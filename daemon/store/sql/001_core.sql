@@ -1,5 +1,5 @@
 -- What every part of the system stands on: branches, and who may see which rows.
-create schema core;
+create schema if not exists core;
 
 create table core.branch (
         branch_id smallint primary key,
