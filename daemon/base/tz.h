@@ -6,6 +6,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct tz;
@@ -13,6 +14,8 @@ struct tz;
 /* "Europe/Berlin", "UTC", "Asia/Ho_Chi_Minh". Owned result. 0, -ENOENT (unknown name), -EINVAL
  * (name or file malformed), -ENOMEM. */
 int tz_load(struct tz **ret, const char *name);
+/* From a TZif file's bytes, borrowed for the call. Same errors. */
+int tz_parse(struct tz **ret, const char *name, const void *p, size_t n);
 void tz_free(struct tz *tz);
 const char *tz_name(const struct tz *tz);
 
