@@ -1,5 +1,0 @@
-int io_placeholder(void);
-int io_placeholder(void)
-{
-        return 0;
-}

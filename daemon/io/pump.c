@@ -1,0 +1,367 @@
+#include "pump.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+/* How long the peer may take to accept our last bytes before the socket is closed regardless. */
+enum { LINGER_MS = 1000, KEEPALIVE_S = 30 };
+
+static void step(struct pump *p);
+static void connect_next(struct pump *p);
+
+static int64_t now_ms(const struct pump *p)
+{
+        return (int64_t)uv_now(p->loop);
+}
+
+static void release(struct pump *p)
+{
+        if (--p->pending > 0)
+                return;
+        if (p->addresses)
+                uv_freeaddrinfo(p->addresses);
+        p->addresses = NULL;
+        p->owner->closed(p, p->arg);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+        release(h->data);
+}
+
+static void close_now(struct pump *p)
+{
+        if (p->tcp_open && !uv_is_closing((uv_handle_t *)&p->tcp))
+                uv_close((uv_handle_t *)&p->tcp, on_closed);
+        if (!uv_is_closing((uv_handle_t *)&p->timer))
+                uv_close((uv_handle_t *)&p->timer, on_closed);
+}
+
+static void on_linger(uv_timer_t *t)
+{
+        close_now(t->data);
+}
+
+static void on_shutdown(uv_shutdown_t *r, int status)
+{
+        struct pump *p = r->handle->data;
+
+        (void)status;
+        close_now(p);
+}
+
+void pump_close(struct pump *p)
+{
+        if (p->closing)
+                return;
+        p->closing = true;
+        if (p->resolve.data)
+                uv_cancel((uv_req_t *)&p->resolve);
+        if (p->connected && !p->eof && p->last_error == 0 &&
+            uv_shutdown(&p->shutdown, (uv_stream_t *)&p->tcp, on_shutdown) == 0) {
+                uv_read_stop((uv_stream_t *)&p->tcp);
+                uv_timer_start(&p->timer, on_linger, LINGER_MS, 0);
+                return;
+        }
+        close_now(p);
+}
+
+/* The transport is gone: tell the core, let the owner see its last event, close. */
+static void lose(struct pump *p, int error)
+{
+        if (p->closing || p->told)
+                return;
+        p->told = true;
+        p->last_error = error;
+        p->eof = true;
+        p->ops->closed(p->core, error, now_ms(p));
+        if (p->owner->lost)
+                p->owner->lost(p, error, p->connected, p->arg);
+        if (!p->closing)
+                p->owner->drain(p, p->arg);
+        pump_close(p);
+}
+
+static void on_written(uv_write_t *w, int status)
+{
+        struct pump *p = w->handle->data;
+        size_t n = p->write.data ? (size_t)(uintptr_t)p->write.data : 0;
+
+        p->writing = false;
+        if (p->closing)
+                return;
+        if (status < 0) {
+                lose(p, status);
+                return;
+        }
+        p->bytes_out += n;
+        p->ops->output_done(p->core, n);
+        step(p);
+}
+
+/* One write at a time, straight from the core's memory; nothing is fed meanwhile. */
+static void write_output(struct pump *p)
+{
+        const uint8_t *out;
+        size_t n;
+
+        while (!p->writing && !p->closing && !p->told && (n = p->ops->output(p->core, &out)) > 0) {
+                union {
+                        const uint8_t *in;
+                        char *out;
+                } bytes = { .in = out };
+                uv_buf_t b = uv_buf_init(bytes.out, (unsigned)n);
+                int r = uv_try_write((uv_stream_t *)&p->tcp, &b, 1);
+
+                if (r > 0) {
+                        p->bytes_out += (size_t)r;
+                        p->ops->output_done(p->core, (size_t)r);
+                        continue;
+                }
+                if (r != UV_EAGAIN && r < 0) {
+                        lose(p, r);
+                        return;
+                }
+                p->write.data = (void *)(uintptr_t)n;
+                r = uv_write(&p->write, (uv_stream_t *)&p->tcp, &b, 1, on_written);
+                if (r < 0) {
+                        lose(p, r);
+                        return;
+                }
+                p->writing = true;
+        }
+}
+
+static void on_timer(uv_timer_t *t)
+{
+        struct pump *p = t->data;
+
+        if (p->closing)
+                return;
+        if (!p->connected) {
+                lose(p, UV_ETIMEDOUT);
+                return;
+        }
+        p->ops->expire(p->core, now_ms(p));
+        step(p);
+}
+
+static void arm(struct pump *p)
+{
+        int64_t at = p->connected ? p->ops->deadline(p->core) : p->connect_deadline_ms;
+        int64_t now = now_ms(p);
+
+        if (at == CORE_NO_DEADLINE)
+                uv_timer_stop(&p->timer);
+        else
+                uv_timer_start(&p->timer, on_timer, at > now ? (uint64_t)(at - now) : 0, 0);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b)
+{
+        struct pump *p = h->data;
+
+        (void)suggested;
+        *b = uv_buf_init((char *)p->in + p->in_len, (unsigned)(PUMP_BUFFER - p->in_len));
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+{
+        struct pump *p = s->data;
+
+        (void)b;
+        if (p->closing || n == 0)
+                return;
+        if (n < 0) {
+                /* What arrived before the end is still fed first. */
+                step(p);
+                if (!p->closing)
+                        lose(p, n == UV_EOF ? 0 : (int)n);
+                return;
+        }
+        p->in_len += (size_t)n;
+        p->bytes_in += (size_t)n;
+        step(p);
+}
+
+/* Reads only while there is room: a peer that floods us waits in its own send buffer. */
+static void watch(struct pump *p)
+{
+        bool want = p->in_len < PUMP_BUFFER;
+
+        if (want == p->reading)
+                return;
+        if (want)
+                uv_read_start((uv_stream_t *)&p->tcp, on_alloc, on_read);
+        else
+                uv_read_stop((uv_stream_t *)&p->tcp);
+        p->reading = want;
+}
+
+static void step(struct pump *p)
+{
+        if (p->in_step || p->closing)
+                return;
+        p->in_step = true;
+        for (;;) {
+                size_t taken;
+
+                p->owner->drain(p, p->arg);
+                if (!p->closing)
+                        write_output(p);
+                if (p->closing || !p->in_len || p->writing)
+                        break;
+                taken = p->ops->recv(p->core, p->in, p->in_len, now_ms(p));
+                p->in_len -= taken;
+                memmove(p->in, p->in + taken, p->in_len);
+                if (taken)
+                        continue;
+                /* No core may refuse a full buffer with nothing left to drain. */
+                if (p->in_len == PUMP_BUFFER)
+                        lose(p, UV_EPROTO);
+                break;
+        }
+        p->in_step = false;
+        if (p->closing)
+                return;
+        watch(p);
+        arm(p);
+}
+
+void pump_kick(struct pump *p)
+{
+        if (p->connected)
+                step(p);
+}
+
+static void on_connect(uv_connect_t *r, int status)
+{
+        struct pump *p = r->handle->data;
+
+        if (p->closing)
+                return;
+        if (status == 0) {
+                p->connected = true;
+                uv_tcp_nodelay(&p->tcp, 1);
+                uv_tcp_keepalive(&p->tcp, 1, KEEPALIVE_S);
+                step(p);
+                return;
+        }
+        p->last_error = status;
+        connect_next(p);
+}
+
+/* A failed connect spoils the socket, so each address gets a new handle. */
+static void on_retry_closed(uv_handle_t *h)
+{
+        struct pump *p = h->data;
+
+        p->tcp_open = false;
+        if (p->closing)
+                release(p);
+        else {
+                p->pending--;
+                connect_next(p);
+        }
+}
+
+static void connect_next(struct pump *p)
+{
+        struct addrinfo *a = p->next_address;
+        int r;
+
+        if (p->tcp_open) {
+                if (!a) {
+                        lose(p, p->last_error);
+                        return;
+                }
+                uv_close((uv_handle_t *)&p->tcp, on_retry_closed);
+                return;
+        }
+        if (!a) {
+                lose(p, p->last_error ? p->last_error : UV_EAI_NONAME);
+                return;
+        }
+        p->next_address = a->ai_next;
+        r = uv_tcp_init(p->loop, &p->tcp);
+        if (r < 0) {
+                lose(p, r);
+                return;
+        }
+        p->tcp.data = p;
+        p->tcp_open = true;
+        p->pending++;
+        r = uv_tcp_connect(&p->connect, &p->tcp, a->ai_addr, on_connect);
+        if (r < 0) {
+                p->last_error = r;
+                connect_next(p);
+        }
+}
+
+static void on_resolved(uv_getaddrinfo_t *r, int status, struct addrinfo *res)
+{
+        struct pump *p = r->data;
+
+        r->data = NULL;
+        p->addresses = res;
+        p->next_address = res;
+        if (!p->closing) {
+                if (status < 0)
+                        lose(p, status);
+                else
+                        connect_next(p);
+        }
+        release(p);
+}
+
+/* First turn of the loop after pump_open(), so that no callback runs inside it. */
+static void on_begin(uv_timer_t *t)
+{
+        struct pump *p = t->data;
+        struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+        char service[8];
+        int r;
+
+        if (p->closing)
+                return;
+        snprintf(service, sizeof service, "%u", p->port);
+        /* An address needs no resolver: a dead name server must not hold up the rest. */
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+        arm(p);
+        if (getaddrinfo(p->host, service, &hints, &p->addresses) == 0) {
+                p->next_address = p->addresses;
+                connect_next(p);
+                return;
+        }
+        hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+        p->resolve.data = p;
+        r = uv_getaddrinfo(p->loop, &p->resolve, on_resolved, p->host, service, &hints);
+        if (r == 0) {
+                p->pending++;
+                return;
+        }
+        p->resolve.data = NULL;
+        lose(p, r);
+}
+
+int pump_open(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, void *core,
+              const char *host, uint16_t port, int64_t connect_timeout_ms,
+              const struct pump_owner *owner, void *arg)
+{
+        int r;
+
+        if (!port || !host || !*host || strlen(host) >= sizeof p->host)
+                return -EINVAL;
+        *p = (struct pump){ .loop = loop, .ops = ops, .core = core, .owner = owner, .arg = arg };
+        snprintf(p->host, sizeof p->host, "%s", host);
+        p->port = port;
+        p->connect_deadline_ms = now_ms(p) + connect_timeout_ms;
+        r = uv_timer_init(loop, &p->timer);
+        if (r < 0)
+                return r;
+        p->timer.data = p;
+        p->pending = 1;
+        return uv_timer_start(&p->timer, on_begin, 0, 0);
+}

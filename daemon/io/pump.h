@@ -1,0 +1,68 @@
+#pragma once
+
+/*
+ * The one driver of protocol cores: connects to a peer over TCP and then, after every read,
+ * timer and command, feeds the core, lets the owner drain its events, writes its output and arms
+ * one timer (protocols/core.h). Nothing here knows a protocol.
+ *
+ * Loop thread only; never blocks (names are resolved on libuv's thread pool). Embed struct pump in
+ * the session; the memory must stay until the closed callback ran, which is always exactly once
+ * after a pump_open() that returned 0.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core.h"
+
+struct pump;
+
+struct pump_owner {
+        /* Drain the core's events here, give it commands; may call pump_close(). Called once after
+         * the connection stands, then after everything fed. */
+        void (*drain)(struct pump *p, void *arg);
+        /* The connection could not be made (-errno or UV_E*) or is lost (0: the peer closed it);
+         * the core was told. The pump closes by itself afterwards. May be NULL. */
+        void (*lost)(struct pump *p, int error, bool connected, void *arg);
+        /* All handles are gone: the memory may be released now. */
+        void (*closed)(struct pump *p, void *arg);
+};
+
+enum { PUMP_BUFFER = 4096 };
+
+struct pump {
+        uv_loop_t *loop;
+        const struct core_ops *ops; /* borrowed, with core, until closed */
+        void *core;
+        const struct pump_owner *owner;
+        void *arg;
+        uv_tcp_t tcp;
+        uv_timer_t timer;
+        uv_connect_t connect;
+        uv_write_t write;
+        uv_shutdown_t shutdown;
+        uv_getaddrinfo_t resolve;
+        struct addrinfo *addresses, *next_address;
+        int64_t connect_deadline_ms;
+        int pending; /* handles and requests that still hold the memory */
+        int last_error;
+        uint16_t port;
+        char host[256];
+        bool connected, closing, writing, reading, eof, in_step, told, tcp_open;
+        size_t in_len;
+        uint64_t bytes_in, bytes_out;
+        uint8_t in[PUMP_BUFFER];
+};
+
+/* Begins to connect. @host is a name or an address of either family, copied. 0, -EINVAL (host or
+ * port), or -errno; no callback runs before the return, and none at all after an error. */
+int pump_open(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, void *core,
+              const char *host, uint16_t port, int64_t connect_timeout_ms,
+              const struct pump_owner *owner, void *arg);
+/* After a command given to the core outside of drain(): writes and arms. */
+void pump_kick(struct pump *p);
+/* Shuts the connection down (what was written is sent, FIN follows, at most a second) and closes.
+ * Does nothing the second time. */
+void pump_close(struct pump *p);
