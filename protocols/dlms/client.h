@@ -1,0 +1,178 @@
+#pragma once
+
+/*
+ * DLMS/COSEM client session: HDLC or wrapper, association, requests, release. A state machine
+ * without I/O, clock, randomness or heap; driven as protocols/core.h says.
+ *
+ *     dlms_client_init(&c, &config)            settings are copied, lent things borrowed
+ *     dlms_client_open(&c, now)                SNRM/UA (HDLC), AARQ/AARE, HLS pass 3 and 4
+ *       ... DLMS_EV_ASSOCIATED
+ *     dlms_client_get(&c, &attr, NULL, now)    one request at a time
+ *       ... DLMS_EV_RESULT
+ *     dlms_client_close(&c, now)               RLRQ/RLRE, DISC/UA
+ *       ... DLMS_EV_CLOSED                     close the transport
+ *
+ * At any moment DLMS_EV_FAILED may come instead: the last event, with one exact error. A request
+ * the meter answers with a data-access-result is no failure: DLMS_EV_RESULT carries it.
+ *
+ * Invocation counters are the caller's: reserve a block in durable storage, pass it as
+ * [ic_first, ic_end) and never pass a number twice. The session takes them in order and fails
+ * with DLMS_E_COUNTER_EXHAUSTED rather than repeat one.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../core.h"
+#include "dlms.h"
+#include "hdlc.h"
+#include "security.h"
+
+enum { DLMS_CLIENT_PDU_MAX = 2048, DLMS_CLIENT_LIST_MAX = 32 };
+
+struct dlms_client_config {
+        enum dlms_framing framing;
+        uint16_t client_sap; /* 16 = public client, 1 = management */
+        uint16_t server_sap; /* logical device; 1 = management logical device */
+        /* HDLC only */
+        uint16_t physical;                 /* lower address; 0 = none (one-byte server address) */
+        uint8_t address_size;              /* bytes of the server address: 1, 2, 4; 0 = shortest */
+        uint16_t max_info_tx, max_info_rx; /* proposed in SNRM; 0 = 128 and 1024 */
+        uint8_t window_tx, window_rx;      /* proposed, 1-7; 0 = 1 and 7 */
+        /* Association */
+        enum dlms_auth auth;
+        const uint8_t *secret; /* LLS password or HLS secret; borrowed until associated */
+        size_t secret_len;
+        uint8_t challenge[DLMS_CHALLENGE_MAX]; /* CtoS: fresh random bytes for each session */
+        uint8_t challenge_len;                 /* 8-64; 0 only when the mechanism is not HLS */
+        uint32_t conformance;                  /* proposed; 0 = all this client can use */
+        uint16_t max_pdu; /* largest APDU we take; 0 or more than PDU_MAX = PDU_MAX */
+        /* Security */
+        enum dlms_policy policy;
+        bool general; /* general-glo/-ded instead of service-specific ciphering */
+        struct dlms_keys keys;
+        uint8_t client_title[DLMS_TITLE_SIZE];
+        uint8_t server_title[DLMS_TITLE_SIZE]; /* known title; all zero = take the meter's word */
+        uint64_t ic_first, ic_end;
+        uint64_t server_ic;         /* highest counter seen from this meter + 1; 0 = not known */
+        struct dlms_crypto *crypto; /* borrowed; NULL only without security and GMAC */
+        /* Behaviour */
+        bool no_release;     /* some meters dislike RLRQ: DISC or close only */
+        uint32_t timeout_ms; /* to wait for an answer; 0 = 5000 */
+        uint8_t retries;     /* HDLC: repeats of a frame before giving up */
+        /* Where a reply in blocks is put together: borrowed until the session ends. Without it
+         * (NULL) every block comes as an event of its own and only the last has .last set. */
+        uint8_t *scratch;
+        size_t scratch_size;
+};
+
+#define DLMS_CLIENT_STATE_MAP(XX)                                                                  \
+        XX(IDLE, "nothing sent yet")                                                               \
+        XX(CONNECTING, "SNRM sent, UA expected")                                                   \
+        XX(ASSOCIATING, "AARQ sent, AARE expected")                                                \
+        XX(AUTHENTICATING, "HLS pass 3 sent, pass 4 expected")                                     \
+        XX(READY, "associated, no request in flight")                                              \
+        XX(GETTING, "GET sent, response or next block expected")                                   \
+        XX(SETTING, "SET sent, response expected")                                                 \
+        XX(ACTING, "ACTION sent, response expected")                                               \
+        XX(RELEASING, "RLRQ sent, RLRE expected")                                                  \
+        XX(DISCONNECTING, "DISC sent, UA expected")                                                \
+        XX(CLOSED, "done: close the transport")                                                    \
+        XX(FAILED, "failed: close the transport")
+
+enum dlms_client_state {
+#define XX(name, text) DLMS_CLIENT_##name,
+        DLMS_CLIENT_STATE_MAP(XX)
+#undef XX
+                DLMS_CLIENT_N_STATES
+};
+
+enum dlms_event_type {
+        DLMS_EV_NONE,
+        DLMS_EV_ASSOCIATED,   /* associated and authenticated: requests may follow */
+        DLMS_EV_RESULT,       /* of a GET, SET or ACTION; .last ends the request */
+        DLMS_EV_NOTIFICATION, /* unasked data-notification or event-notification: .data = APDU */
+        DLMS_EV_CLOSED,       /* released; the last event */
+        DLMS_EV_FAILED,       /* .error; the last event */
+};
+
+struct dlms_event {
+        enum dlms_event_type type;
+        bool last;           /* RESULT: the request is done */
+        uint8_t index;       /* RESULT: item of a get-with-list */
+        uint8_t result;      /* RESULT: enum dlms_access_result or action-result, 0 = success */
+        const uint8_t *data; /* RESULT: A-XDR value; borrowed until the next call but output */
+        size_t len;
+        enum dlms_error error;
+        uint8_t detail;   /* FAILED: diagnostic, exception or service error as received */
+        uint32_t counter; /* FAILED, EXCEPTION_COUNTER: the one the meter expects, 0 unknown */
+};
+
+/* Embed it in the session object. Read-only outside client*.c. */
+struct dlms_client {
+        struct dlms_client_config cfg;
+        enum dlms_client_state state;
+        bool list_pending, established, fresh_reply;
+        uint8_t invoke_id, retries_left, resume_error;
+        uint8_t challenge_len; /* StoC */
+        uint8_t challenge[DLMS_CHALLENGE_MAX];
+        uint8_t server_title[DLMS_TITLE_SIZE]; /* from the AARE */
+        uint32_t conformance;                  /* granted */
+        uint16_t peer_pdu;                     /* largest APDU the meter takes */
+        uint64_t ic_next, server_ic;
+        uint32_t block; /* number awaited */
+        uint8_t list_n, list_at;
+        size_t list_offset, scratch_len;
+        size_t sent_plain_len; /* request kept for segmentation */
+        int64_t deadline_ms;
+        struct dlms_event event;
+        struct hdlc_link link; /* HDLC only */
+        size_t frame_len;      /* bytes of the frame being received */
+        size_t apdu_len;       /* bytes of the APDU being put together */
+        size_t out_len, out_done, tx_len, tx_done;
+        uint32_t round_trips; /* how often we waited for the meter */
+        uint8_t frame[HDLC_FRAME_MAX];
+        uint8_t apdu[DLMS_CLIENT_PDU_MAX + 64];
+        uint8_t tx[1024];  /* APDU being sent, may need segments */
+        uint8_t out[1152]; /* framed bytes to send */
+};
+
+extern const struct core_ops dlms_client_core;
+
+/* 0, DLMS_E_ARGUMENT (settings that contradict each other: GMAC without keys, no counters ...). */
+int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *config);
+/* Wipes the keys. */
+void dlms_client_deinit(struct dlms_client *c);
+
+/* Commands: 0, DLMS_E_BUSY (state does not allow it), DLMS_E_ARGUMENT, DLMS_E_TOO_LONG,
+ * DLMS_E_CONFORMANCE (meter did not grant the service), DLMS_E_COUNTER_EXHAUSTED; then nothing was
+ * sent and the state is unchanged. */
+int dlms_client_open(struct dlms_client *c, int64_t now_ms);
+int dlms_client_get(struct dlms_client *c, const struct dlms_attr *attr,
+                    const struct dlms_selection *selection, int64_t now_ms);
+/* At most DLMS_CLIENT_LIST_MAX; one RESULT event an item, in order. Needs multiple references. */
+int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
+                         int64_t now_ms);
+/* @data is one A-XDR value (axdr.h writes it). */
+int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const uint8_t *data,
+                    size_t n, int64_t now_ms);
+/* @params NULL = without. The RESULT event may carry return data. */
+int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, const uint8_t *params,
+                       size_t n, int64_t now_ms);
+/* Releases politely as far as the state allows; in IDLE, CLOSED and FAILED DLMS_E_BUSY. */
+int dlms_client_close(struct dlms_client *c, int64_t now_ms);
+
+bool dlms_client_next_event(struct dlms_client *c, struct dlms_event *ret);
+
+/* First counter not used yet, to be stored; everything below it is gone. */
+static inline uint64_t dlms_client_ic(const struct dlms_client *c)
+{
+        return c->ic_next;
+}
+/* Next server counter acceptable: pass as config.server_ic next time. */
+static inline uint64_t dlms_client_server_ic(const struct dlms_client *c)
+{
+        return c->server_ic;
+}
+const char *dlms_client_state_name(enum dlms_client_state s);

@@ -1,0 +1,133 @@
+#pragma once
+
+/*
+ * The meter's side of a DLMS/COSEM session, for simulated meters: HDLC or wrapper, association
+ * without, with LLS or with GMAC, ciphering, GET with block transfer and selective access, SET,
+ * ACTION, release. A state machine without I/O, clock, randomness or heap (core.h drives it);
+ * the objects are the caller's, behind three functions.
+ *
+ * One struct dlms_server serves one connection; the meter's identity and keys are in
+ * dlms_server_config, shared by all connections of a meter and borrowed.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../core.h"
+#include "axdr.h"
+#include "dlms.h"
+#include "hdlc.h"
+#include "security.h"
+
+enum { DLMS_SERVER_PDU_MAX = 1024 };
+
+/*
+ * The objects of a meter. @meter is the caller's pointer. They return an enum dlms_access_result
+ * (0 = success). What they write must fit the writer: else axdr's failed flag makes the answer
+ * "long-get-aborted".
+ */
+struct dlms_server_objects {
+        /* Writes the attribute's value. @selection->selector 0 = everything. */
+        unsigned (*get)(void *meter, const struct dlms_attr *attr,
+                        const struct dlms_selection *selection, struct axdr_writer *w);
+        /* NULL = nothing may be written. */
+        unsigned (*set)(void *meter, const struct dlms_attr *attr, const uint8_t *data, size_t n);
+        /* NULL = no methods. @ret: return data, may stay empty. */
+        unsigned (*action)(void *meter, const struct dlms_attr *method, const uint8_t *params,
+                           size_t n, struct axdr_writer *ret);
+};
+
+struct dlms_server_config {
+        enum dlms_framing framing;
+        uint16_t server_sap;   /* logical device */
+        uint16_t physical;     /* HDLC lower address; 0 = any */
+        uint16_t max_info;     /* HDLC information field we take and send; 0 = 128 */
+        uint8_t window;        /* HDLC, 1-7; 0 = 1 */
+        enum dlms_auth auth;   /* required of every client but the public one (SAP 16) */
+        const uint8_t *secret; /* LLS password; borrowed */
+        size_t secret_len;
+        enum dlms_policy policy; /* required of every APDU once associated */
+        struct dlms_keys keys;
+        uint8_t title[DLMS_TITLE_SIZE];
+        uint32_t conformance;       /* offered; 0 = all this server can do */
+        uint16_t max_pdu;           /* largest APDU taken and sent; 0 = DLMS_SERVER_PDU_MAX */
+        struct dlms_crypto *crypto; /* borrowed, one a thread; NULL only without security */
+        uint32_t idle_ms;           /* closes the session when nothing comes; 0 = 120000 */
+        const struct dlms_server_objects *objects;
+};
+
+/* The counters of a meter outlive its connections: the caller keeps them. */
+struct dlms_server_counters {
+        uint32_t tx; /* next invocation counter to send with */
+        uint32_t rx; /* lowest one accepted from clients; older: exception */
+};
+
+enum dlms_server_state {
+        DLMS_SERVER_LISTENING,      /* HDLC: not connected */
+        DLMS_SERVER_CONNECTED,      /* no association */
+        DLMS_SERVER_AUTHENTICATING, /* AARE sent, HLS pass 3 expected */
+        DLMS_SERVER_ASSOCIATED,
+        DLMS_SERVER_CLOSED, /* close the transport */
+};
+
+struct dlms_server {
+        const struct dlms_server_config *cfg;  /* borrowed */
+        struct dlms_server_counters *counters; /* borrowed */
+        void *meter;                           /* borrowed, for the callbacks */
+        enum dlms_server_state state;
+        enum dlms_error error; /* why CLOSED; 0 = as the client wished */
+        uint16_t client_sap, peer_pdu;
+        bool ciphered; /* this association's application context */
+        bool reply_general, reply_dedicated;
+        uint8_t reply_tag; /* ciphering used by the request */
+        uint8_t auth;
+        uint8_t client_title[DLMS_TITLE_SIZE];
+        uint8_t ctos[DLMS_CHALLENGE_MAX], stoc[DLMS_CHALLENGE_MAX];
+        uint8_t ctos_len, stoc_len;
+        bool has_dedicated;
+        uint8_t dedicated[DLMS_KEY_MAX];
+        uint32_t conformance;
+        /* GET reply being sent in blocks; lies in scratch */
+        uint32_t block;
+        size_t reply_len, reply_done;
+        uint8_t reply_invoke;
+        int64_t deadline_ms;
+        uint8_t *scratch; /* lent */
+        size_t scratch_size;
+        struct hdlc_link link;
+        size_t frame_len, apdu_len, out_len, out_done, tx_len, tx_done;
+        uint32_t requests; /* APDUs served */
+        uint8_t frame[HDLC_FRAME_MAX];
+        uint8_t apdu[DLMS_SERVER_PDU_MAX + 64];
+        uint8_t tx[DLMS_SERVER_PDU_MAX + 64];
+        uint8_t out[DLMS_SERVER_PDU_MAX + 1024];
+};
+
+extern const struct core_ops dlms_server_core;
+
+/* @config, @counters and @scratch (where a reply is built: as large as the largest one, say 16 KiB
+ * for a day of a profile) stay the caller's and live as long as the session; @challenge (StoC) is
+ * 16 random bytes, fresh for each connection. 0 or DLMS_E_ARGUMENT. */
+int dlms_server_init(struct dlms_server *s, const struct dlms_server_config *config,
+                     struct dlms_server_counters *counters, void *meter, uint8_t *scratch,
+                     size_t scratch_size, const uint8_t challenge[static 16], int64_t now_ms);
+
+/* True once the transport should be closed; s->error says why. */
+static inline bool dlms_server_done(const struct dlms_server *s)
+{
+        return s->state == DLMS_SERVER_CLOSED;
+}
+
+/*
+ * Push: a data-notification APDU with @body (one A-XDR value), plain when config->policy is NONE,
+ * else inside general-glo-ciphering with the next counters->tx. @datetime is the 12 bytes of a
+ * COSEM date-time or NULL. 0, DLMS_E_TOO_LONG or what dlms_protect() says.
+ */
+int dlms_push_build(const struct dlms_server_config *config, struct dlms_server_counters *counters,
+                    uint32_t invoke_id, const uint8_t *datetime, const uint8_t *body, size_t n,
+                    uint8_t *out, size_t cap, size_t *ret_len);
+/* The same APDU in its framing: wrapper, or HDLC UI frames, segmented at config->max_info.
+ * @apdu must not overlap @out. */
+int dlms_push_frame(const struct dlms_server_config *config, uint16_t client_sap,
+                    const uint8_t *apdu, size_t n, uint8_t *out, size_t cap, size_t *ret_len);
