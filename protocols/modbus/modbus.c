@@ -1,5 +1,0 @@
-int modbus_placeholder(void);
-int modbus_placeholder(void)
-{
-        return 0;
-}

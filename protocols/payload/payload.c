@@ -1,5 +1,0 @@
-int payload_placeholder(void);
-int payload_placeholder(void)
-{
-        return 0;
-}
