@@ -33,9 +33,10 @@ enum hr_status customer_find(struct hr_call *call, const char **ret_party, const
         if (s != HR_OK)
                 return s;
         if (!customer_host->rows_count(rows))
-                return customer_host->reject(call, 404, "unknown_customer", "customer",
-                                             "No customer or account %s in your branches; search for the name or phone",
-                                             params[0]);
+                return customer_host->reject(
+                        call, 404, "unknown_customer", "customer",
+                        "No customer or account %s in your branches; search for the name or phone",
+                        params[0]);
         *ret_party = customer_host->rows_text(rows, 0, "party_id");
         if (ret_branch)
                 *ret_branch = customer_host->rows_text(rows, 0, "branch_id");

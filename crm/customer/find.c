@@ -66,7 +66,8 @@ enum hr_status customer_search(struct hr_call *call)
 
 enum hr_status customer_list(struct hr_call *call)
 {
-        const char *q = customer_host->param(call, "q"), *cursor = customer_host->param(call, "cursor");
+        const char *q = customer_host->param(call, "q"),
+                   *cursor = customer_host->param(call, "cursor");
         const char *params[] = { customer_host->param(call, "branch"), cursor ? cursor : "0",
                                  limit_text(call, LIST_DEFAULT), NULL };
 
@@ -159,7 +160,8 @@ static enum hr_status put_view(struct hr_call *call, struct buf *b, const char *
                 return s;
         head = customer_host->rows_text(rows, 0, "reply");
         buf_put(b, head, strlen(head) - 1); /* without its closing brace */
-        s = put_part(call, b, "accounts", true, is.ledger ? sql_show_balances : sql_show_accounts, party);
+        s = put_part(call, b, "accounts", true, is.ledger ? sql_show_balances : sql_show_accounts,
+                     party);
         if (s == HR_OK)
                 s = put_part(call, b, "service_points", true, sql_show_service_points, party);
         if (s == HR_OK)

@@ -4,7 +4,8 @@
 #include "customer_sql.h"
 #include "phone.h"
 
-/* The stored form of parameter "phone" in memory of the call; NULL in *@ret when it was not given. */
+/* The stored form of parameter "phone" in memory of the call; NULL in *@ret when it was not given.
+ */
 static enum hr_status phone_param(struct hr_call *call, const char **ret)
 {
         const char *text = customer_host->param(call, "phone");
@@ -15,7 +16,8 @@ static enum hr_status phone_param(struct hr_call *call, const char **ret)
                 return HR_OK;
         if (phone_normalise(text, customer_host->config(call, "country_code"), phone) < 0)
                 return customer_host->reject(call, 422, "bad_phone", "phone",
-                                             "\"%s\" is no telephone number; give 3 to 15 digits, with + for a foreign one",
+                                             "\"%s\" is no telephone number; give 3 to 15 digits, "
+                                             "with + for a foreign one",
                                              text);
         *ret = customer_host->format(call, "%s", phone);
         return *ret ? HR_OK : HR_RETRY;
@@ -24,8 +26,9 @@ static enum hr_status phone_param(struct hr_call *call, const char **ret)
 /* 409 naming the customer who is probably meant, unless the caller insists. */
 static enum hr_status refuse_duplicate(struct hr_call *call, const char *phone)
 {
-        const char *params[] = { customer_host->param(call, "branch"), customer_host->param(call, "tax_id"),
-                                 phone, customer_host->param(call, "name") };
+        const char *params[] = { customer_host->param(call, "branch"),
+                                 customer_host->param(call, "tax_id"), phone,
+                                 customer_host->param(call, "name") };
         const char *force = customer_host->param(call, "force");
         struct hr_rows *rows;
         bool by_tax;
@@ -38,10 +41,13 @@ static enum hr_status refuse_duplicate(struct hr_call *call, const char *phone)
         if (!by_tax && force && !strcmp(force, "true"))
                 return HR_OK;
         return customer_host->reject(
-                call, 409, by_tax ? "same_tax_id" : "possible_duplicate", by_tax ? "tax_id" : "phone",
+                call, 409, by_tax ? "same_tax_id" : "possible_duplicate",
+                by_tax ? "tax_id" : "phone",
                 "Customer %s, %s (account %s) has the same %s; open that customer%s",
-                customer_host->rows_text(rows, 0, "party_id"), customer_host->rows_text(rows, 0, "name"),
-                customer_host->rows_text(rows, 0, "accounts"), by_tax ? "tax number" : "phone and a similar name",
+                customer_host->rows_text(rows, 0, "party_id"),
+                customer_host->rows_text(rows, 0, "name"),
+                customer_host->rows_text(rows, 0, "accounts"),
+                by_tax ? "tax number" : "phone and a similar name",
                 by_tax ? "" : ", or send force=true for a second one");
 }
 
@@ -85,8 +91,9 @@ enum hr_status customer_create(struct hr_call *call)
         if (s != HR_OK)
                 return s;
         if (!customer_host->rows_count(rows))
-                return customer_host->reject(call, 422, "unknown_branch", "branch",
-                                             "Branch %s is not known, or not yours; see branch list", params[0]);
+                return customer_host->reject(
+                        call, 422, "unknown_branch", "branch",
+                        "Branch %s is not known, or not yours; see branch list", params[0]);
         return create_account(call, customer_host->rows_text(rows, 0, "branch_id"),
                               customer_host->rows_text(rows, 0, "party_id"));
 }

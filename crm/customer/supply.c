@@ -8,7 +8,8 @@ struct point {
         const char *id, *branch, *commodity, *state;
 };
 
-static enum hr_status find_point(struct hr_call *call, const char *code, const char *param, struct point *ret)
+static enum hr_status find_point(struct hr_call *call, const char *code, const char *param,
+                                 struct point *ret)
 {
         struct hr_rows *rows;
         enum hr_status s = customer_host->query(call, sql_service_point, 1, &code, &rows);
@@ -26,7 +27,8 @@ static enum hr_status find_point(struct hr_call *call, const char *code, const c
 }
 
 /* Account of the contract to be: open, and in the service point's branch. */
-static enum hr_status find_account(struct hr_call *call, const struct point *point, const char **ret)
+static enum hr_status find_account(struct hr_call *call, const struct point *point,
+                                   const char **ret)
 {
         const char *number = customer_host->param(call, "account");
         struct hr_rows *rows;
@@ -35,11 +37,13 @@ static enum hr_status find_account(struct hr_call *call, const struct point *poi
         if (s != HR_OK)
                 return s;
         if (!customer_host->rows_count(rows))
-                return customer_host->reject(call, 422, "unknown_account", "account",
-                                             "No account %s in your branches; create the customer first", number);
+                return customer_host->reject(
+                        call, 422, "unknown_account", "account",
+                        "No account %s in your branches; create the customer first", number);
         if (strcmp(customer_host->rows_text(rows, 0, "branch_id"), point->branch) != 0)
-                return customer_host->reject(call, 422, "other_branch", "account",
-                                             "Account %s belongs to another branch than the service point", number);
+                return customer_host->reject(
+                        call, 422, "other_branch", "account",
+                        "Account %s belongs to another branch than the service point", number);
         if (strcmp(customer_host->rows_text(rows, 0, "status"), "open") != 0)
                 return customer_host->reject(call, 422, "account_closed", "account",
                                              "Account %s is closed; open a new one", number);
@@ -80,9 +84,14 @@ enum hr_status customer_contract_open(struct hr_call *call)
         if (s != HR_OK)
                 return s;
 
-        const char *params[] = { point.branch, customer_host->param(call, "number"), account, point.id,
-                                 customer_host->param(call, "tariff"), customer_host->param(call, "class"),
-                                 customer_host->param(call, "cycle"), customer_host->param(call, "from"),
+        const char *params[] = { point.branch,
+                                 customer_host->param(call, "number"),
+                                 account,
+                                 point.id,
+                                 customer_host->param(call, "tariff"),
+                                 customer_host->param(call, "class"),
+                                 customer_host->param(call, "cycle"),
+                                 customer_host->param(call, "from"),
                                  customer_host->param(call, "params") };
 
         s = customer_host->query(call, sql_contract_open, 9, params, &rows);
@@ -91,12 +100,14 @@ enum hr_status customer_contract_open(struct hr_call *call)
         json = customer_host->rows_text(rows, 0, "reply");
         customer_host->reply_status(call, 201);
         customer_host->reply_json(call, json, strlen(json));
-        return customer_host->publish(call, "contract.opened", customer_host->rows_text(rows, 0, "number"), json);
+        return customer_host->publish(call, "contract.opened",
+                                      customer_host->rows_text(rows, 0, "number"), json);
 }
 
 enum hr_status customer_contract_close(struct hr_call *call)
 {
-        const char *number = customer_host->param(call, "number"), *to = customer_host->param(call, "to");
+        const char *number = customer_host->param(call, "number"),
+                   *to = customer_host->param(call, "to");
         const char *find[] = { number, to }, *close[4], *json;
         struct hr_rows *rows;
         enum hr_status s = customer_host->query(call, sql_contract, 2, find, &rows);
@@ -112,7 +123,8 @@ enum hr_status customer_contract_close(struct hr_call *call)
                                              customer_host->rows_text(rows, 0, "to_day"));
         if (*customer_host->rows_text(rows, 0, "after_begin") != 't')
                 return customer_host->reject(call, 422, "ends_before_begin", "to",
-                                             "Contract %s began on %s; \"to\" is the first day it no longer covers and must be later",
+                                             "Contract %s began on %s; \"to\" is the first day it "
+                                             "no longer covers and must be later",
                                              number, customer_host->rows_text(rows, 0, "from_day"));
         close[0] = customer_host->rows_text(rows, 0, "contract_id");
         close[1] = to;
@@ -131,8 +143,8 @@ struct device {
 };
 
 /* The installation that is to end: the running one, begun before @at. */
-static enum hr_status find_installed(struct hr_call *call, const struct point *point, const char *at,
-                                     struct device *ret)
+static enum hr_status find_installed(struct hr_call *call, const struct point *point,
+                                     const char *at, struct device *ret)
 {
         const char *params[] = { point->id, at }, *low[2];
         struct hr_rows *rows, *lower;
@@ -140,14 +152,17 @@ static enum hr_status find_installed(struct hr_call *call, const struct point *p
 
         if (s != HR_OK)
                 return s;
-        if (!customer_host->rows_count(rows) || *customer_host->rows_text(rows, 0, "running") != 't')
+        if (!customer_host->rows_count(rows) ||
+            *customer_host->rows_text(rows, 0, "running") != 't')
                 return customer_host->reject(call, 409, "no_meter", "code",
-                                             "No meter is installed at this service point now; there is nothing to exchange");
+                                             "No meter is installed at this service point now; "
+                                             "there is nothing to exchange");
         if (*customer_host->rows_text(rows, 0, "covers") != 't')
-                return customer_host->reject(call, 422, "before_installation", "at",
-                                             "Meter %s was installed at %s; the exchange must be later",
-                                             customer_host->rows_text(rows, 0, "serial"),
-                                             customer_host->rows_text(rows, 0, "since"));
+                return customer_host->reject(
+                        call, 422, "before_installation", "at",
+                        "Meter %s was installed at %s; the exchange must be later",
+                        customer_host->rows_text(rows, 0, "serial"),
+                        customer_host->rows_text(rows, 0, "since"));
         ret->installation = customer_host->rows_text(rows, 0, "installation_id");
         ret->meter = customer_host->rows_text(rows, 0, "meter_id");
         ret->serial = customer_host->rows_text(rows, 0, "serial");
@@ -157,14 +172,16 @@ static enum hr_status find_installed(struct hr_call *call, const struct point *p
         s = customer_host->query(call, sql_lower_read, 2, low, &lower);
         if (s != HR_OK || !customer_host->rows_count(lower))
                 return s;
-        return customer_host->reject(call, 422, "read_below_start", "final_read",
-                                     "%s: the final read %s is below the start read %s; check the digits",
-                                     customer_host->rows_text(lower, 0, "key"),
-                                     customer_host->rows_text(lower, 0, "final"),
-                                     customer_host->rows_text(lower, 0, "start"));
+        return customer_host->reject(
+                call, 422, "read_below_start", "final_read",
+                "%s: the final read %s is below the start read %s; check the digits",
+                customer_host->rows_text(lower, 0, "key"),
+                customer_host->rows_text(lower, 0, "final"),
+                customer_host->rows_text(lower, 0, "start"));
 }
 
-static enum hr_status find_new_meter(struct hr_call *call, const struct point *point, const char **ret)
+static enum hr_status find_new_meter(struct hr_call *call, const struct point *point,
+                                     const char **ret)
 {
         const char *serial = customer_host->param(call, "meter");
         const char *params[] = { serial, customer_host->param(call, "maker"), point->branch };
@@ -174,23 +191,27 @@ static enum hr_status find_new_meter(struct hr_call *call, const struct point *p
         if (s != HR_OK)
                 return s;
         if (!customer_host->rows_count(rows))
-                return customer_host->reject(call, 422, "unknown_meter", "meter",
-                                             "Meter %s is not registered in this branch; import it first", serial);
+                return customer_host->reject(
+                        call, 422, "unknown_meter", "meter",
+                        "Meter %s is not registered in this branch; import it first", serial);
         if (customer_host->rows_count(rows) > 1)
                 return customer_host->reject(call, 422, "ambiguous_meter", "maker",
-                                             "Several makers have a meter %s; name the maker", serial);
+                                             "Several makers have a meter %s; name the maker",
+                                             serial);
         if (strcmp(customer_host->rows_text(rows, 0, "commodity"), point->commodity) != 0)
                 return customer_host->reject(call, 422, "other_commodity", "meter",
-                                             "Meter %s measures %s, the service point is for %s", serial,
-                                             customer_host->rows_text(rows, 0, "commodity"), point->commodity);
+                                             "Meter %s measures %s, the service point is for %s",
+                                             serial, customer_host->rows_text(rows, 0, "commodity"),
+                                             point->commodity);
         if (!strcmp(customer_host->rows_text(rows, 0, "state"), "scrapped"))
-                return customer_host->reject(call, 422, "meter_scrapped", "meter", "Meter %s was scrapped", serial);
+                return customer_host->reject(call, 422, "meter_scrapped", "meter",
+                                             "Meter %s was scrapped", serial);
         *ret = customer_host->rows_text(rows, 0, "meter_id");
         return HR_OK;
 }
 
-static enum hr_status exchange(struct hr_call *call, const struct point *point, const struct device *old,
-                               const char *new_meter, const char *at)
+static enum hr_status exchange(struct hr_call *call, const struct point *point,
+                               const struct device *old, const char *new_meter, const char *at)
 {
         const char *end[] = { old->installation, at, customer_host->param(call, "final_read") };
         const char *begin[] = { point->id, new_meter, at, customer_host->param(call, "multiplier"),
@@ -207,7 +228,8 @@ static enum hr_status exchange(struct hr_call *call, const struct point *point, 
 
 enum hr_status customer_meter_exchange(struct hr_call *call)
 {
-        const char *code = customer_host->param(call, "code"), *at = customer_host->param(call, "at");
+        const char *code = customer_host->param(call, "code"),
+                   *at = customer_host->param(call, "at");
         const char *new_meter, *report[6], *json;
         struct point point;
         struct device old;
@@ -217,8 +239,9 @@ enum hr_status customer_meter_exchange(struct hr_call *call)
         if (s == HR_OK)
                 s = customer_host->query(call, sql_far_future, 1, &at, &rows);
         if (s == HR_OK && *customer_host->rows_text(rows, 0, "far") == 't')
-                return customer_host->reject(call, 422, "in_future", "at",
-                                             "An exchange is entered when it was done; %s lies ahead", at);
+                return customer_host->reject(
+                        call, 422, "in_future", "at",
+                        "An exchange is entered when it was done; %s lies ahead", at);
         if (s == HR_OK)
                 s = find_installed(call, &point, at, &old);
         if (s == HR_OK)

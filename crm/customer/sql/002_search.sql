@@ -59,23 +59,31 @@ create table crm.search_word (
         primary key (branch_id, word)
 );
 
+-- In plpgsql because its plans are kept; these run once a row in bulk loads.
 create function crm.put_key(p_kind text, p_id bigint, p_branch smallint, p_text text) returns void
-language sql as $$
-        delete from crm.search_key where kind = p_kind and id = p_id and coalesce(crm.key_of(p_text), '') = '';
-        insert into crm.search_key (kind, id, branch_id, key)
-        select p_kind, p_id, p_branch, crm.key_of(p_text) where coalesce(crm.key_of(p_text), '') <> ''
-        on conflict (kind, id) do update set branch_id = excluded.branch_id, key = excluded.key
-$$;
+language plpgsql as $$
+declare k text := coalesce(crm.key_of(p_text), '');
+begin
+        if k = '' then
+                delete from crm.search_key where kind = p_kind and id = p_id;
+                return;
+        end if;
+        insert into crm.search_key (kind, id, branch_id, key) values (p_kind, p_id, p_branch, k)
+        on conflict (kind, id) do update set branch_id = excluded.branch_id, key = excluded.key;
+end $$;
 
 create function crm.put_text(p_kind text, p_id bigint, p_branch smallint, p_text text) returns void
-language sql as $$
-        insert into crm.search_text (kind, id, branch_id, words)
-        values (p_kind, p_id, p_branch, array_to_tsvector(crm.words_of(p_text)))
+language plpgsql as $$
+declare w text[] := crm.words_of(p_text);
+begin
+        insert into crm.search_text (kind, id, branch_id, words) values (p_kind, p_id, p_branch, array_to_tsvector(w))
         on conflict (kind, id) do update set branch_id = excluded.branch_id, words = excluded.words;
         insert into crm.search_word (branch_id, word)
-        select distinct p_branch, left(w, 60) from unnest(crm.words_of(p_text)) w where w !~ '^[0-9]+$' order by 2
-        on conflict do nothing
-$$;
+        select p_branch, u from unnest(w) u where u !~ '^[0-9]+$' and length(u) <= 60
+        and not exists (select from crm.search_word s where s.branch_id = p_branch and s.word = u)
+        group by u order by u
+        on conflict do nothing;
+end $$;
 
 create function crm.index_party() returns trigger language plpgsql as $$
 begin

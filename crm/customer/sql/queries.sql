@@ -51,11 +51,11 @@ with scope as materialized (
         (select kind, id from query, scope, crm.search_text s
          where s.words @@ begun and s.branch_id = any (scope.ids) limit 120)
 ), text_hit as (
-        select kind, id, 40 + 40 * similarity(crm.fold(name), crm.fold($1)) as score
-        from text_candidate join crm.party on party_id = id where text_candidate.kind = 'party'
+        select c.kind, c.id, 40 + 40 * similarity(crm.fold(name), crm.fold($1)) as score
+        from text_candidate c join crm.party on party_id = c.id where c.kind = 'party'
         union all
-        select kind, id, 35 + 40 * similarity(crm.fold(concat_ws(' ', address, city)), crm.fold($1))
-        from text_candidate join crm.premise on premise_id = id where text_candidate.kind = 'premise'
+        select c.kind, c.id, 35 + 40 * similarity(crm.fold(concat_ws(' ', address, city)), crm.fold($1))
+        from text_candidate c join crm.premise on premise_id = c.id where c.kind = 'premise'
 ), hit as materialized (
         select case when kind in ('phone', 'tax_id') then 'party' else kind end as kind, id, max(score) as score,
                (array_agg(kind order by score desc))[1] as matched
@@ -335,4 +335,8 @@ select '[]'::text as reply
 select '[]'::text as reply
 
 -- name: show_requests
-select '[]'::text as reply
+select coalesce(jsonb_agg(jsonb_build_object('number', number, 'type', type,
+                'type_name', (select name from crm.request_type t where t.code = type), 'state', state, 'step', step,
+                'opened_at', opened_at, 'due_at', due_at, 'overdue', state = 'open' and due_at < now(),
+                'assigned_to', assigned_to) order by state = 'closed', opened_at desc), '[]') as reply
+from (select * from crm.request where party_id = $1::bigint order by state = 'closed', opened_at desc limit 20) r
