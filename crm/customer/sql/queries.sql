@@ -326,7 +326,17 @@ select (select count(*) from r) as n, jsonb_build_object(
 from use join mdm.channel c using (channel), mdm.meter m where m.meter_id = $1::int
 
 -- name: show_balances
-select '[]'::text as reply
+-- What each account owes, in minor units of the branch's currency; negative is the customer's credit.
+select coalesce(jsonb_agg(jsonb_build_object(
+        'number', a.number, 'status', a.status, 'created_at', a.created_at, 'currency', b.currency,
+        'balance', (select coalesce(sum(l.debit) - sum(l.credit), 0) from ledger.line l
+                    where l.account_id = a.account_id and l.currency = b.currency),
+        'overdue', (select coalesce(sum(l.debit), 0) from ledger.line l
+                    where l.account_id = a.account_id and l.currency = b.currency and l.due < current_date
+                          and l.debit > coalesce((select sum(x.amount) from ledger.allocation x
+                                                  where (x.debit_entry, x.debit_line) = (l.entry_id, l.line_no)), 0)))
+        order by a.number), '[]') as reply
+from crm.account a join core.branch b using (branch_id) where a.party_id = $1::bigint
 
 -- name: show_bills
 select '[]'::text as reply
