@@ -277,6 +277,13 @@ class Simulator:
                 self.process.wait()
         return self.process.returncode if self.process else None
 
+    def pushed(self):
+        """Whether every pushing meter has been acknowledged for all it had to say."""
+        if self.process.poll() is not None:
+            raise RuntimeError("headrace-sim ended with %d" % self.process.returncode)
+        with open(self.log_path, errors="replace") as f:
+            return "pushes complete" in f.read()
+
     def truth(self):
         with open(self.truth_path) as f:
             for line in f:
