@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""./dev bench: every figure of docs/benchmarks.md, each as a ratio against its yardstick in the same run.
+
+usage: bench.py --build DIR [--write] [NAME...]     --write puts the table into docs/benchmarks.md"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import harness  # noqa: E402
+import servers  # noqa: E402
+
+ROWS = []
+
+
+def row(name, figure, yardstick, ratio, how):
+    ROWS.append((name, figure, yardstick, ratio, how))
+    print("%-34s %-28s %-34s %s" % (name, figure, yardstick, ratio), flush=True)
+
+
+def program(build, name):
+    return os.path.join(build, "tests", "bench", name)
+
+
+def rss_kb(pid, field="VmRSS"):
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(field + r":\s+(\d+)", f.read()).group(1))
+
+
+# ---- DLMS ----
+
+def callgrind(argv):
+    """Instructions of a whole program run."""
+    with tempfile.NamedTemporaryFile() as out:
+        p = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out.name, *argv],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    return int(re.search(r"Collected : (\d+)", p.stderr.decode()).group(1)), p.stdout.decode()
+
+
+def bench_dlms(build):
+    """Instructions a session: the difference between many and few sessions, so start-up cancels out."""
+    tool = program(build, "dlms-session")
+    few, _ = callgrind([tool, "10"])
+    many, text = callgrind([tool, "110"])
+    per = (many - few) / 100
+    row("DLMS GMAC profile session", "%.3f M instructions" % (per / 1e6), "4.3 M, an independent C client",
+        "%.3f" % (per / 4.3e6), "callgrind, client and meter together: " + " ".join(text.split())[:120])
+
+
+# ---- MQTT ----
+
+def publish_stream(port, messages, meters):
+    """The same stream for both sides: mosquitto_pub -l, one message a line."""
+    payload = "".join('[{"bt":%d,"n":"energy.import","u":"Wh","v":%d}]\n' % (1760000400 + 900 * (i // meters), i % 1000)
+                      for i in range(messages))
+    procs = []
+    for m in range(meters):
+        lines = payload.splitlines(True)[m::meters]
+        p = subprocess.Popen(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-t",
+                              "headrace/v1/bench-%d/telemetry" % m, "-l"], stdin=subprocess.PIPE)
+        threading.Thread(target=lambda p=p, d="".join(lines).encode(): (p.stdin.write(d), p.stdin.close())).start()
+        procs.append(p)
+    for p in procs:
+        p.wait()
+
+
+def timed_subscriber(broker, messages, meters):
+    with tempfile.NamedTemporaryFile() as f:
+        sub = subprocess.Popen(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t",
+                                "headrace/v1/+/telemetry", "-C", str(messages)], stdout=f)
+        time.sleep(0.5)
+        began = time.monotonic()
+        publish_stream(broker.port, messages, meters)
+        sub.wait(300)
+        return messages / (time.monotonic() - began)
+
+
+def timed_daemon(daemon, broker, messages, meters):
+    began = time.monotonic()
+    publish_stream(broker.port, messages, meters)
+    harness.wait_until(lambda: daemon.api.get("/v1/status")["components"]["ingest"]["durable"] >= messages, 300,
+                       "durable messages", 0.02)
+    return messages / (time.monotonic() - began)
+
+
+def bench_mqtt(build, messages=60000, meters=20):
+    state = harness.scratch("bench")
+    db, broker = servers.Postgres(), servers.Broker()
+    daemon = harness.Daemon(build, state, embedded=False, database=db.url)
+    daemon.sections["mqtt"]["port"] = broker.port
+    try:
+        plain = timed_subscriber(broker, messages, meters)
+        daemon.start()
+        daemon.api.post("/v1/branches", {"branch_id": 1, "code": "HN", "name": "Hà Nội"})
+        daemon.api.post("/v1/meters/import", {"meters": [
+            {"serial": "B%d" % m, "maker": "T", "model": "HR-MQTT-SENML", "commodity": "electricity", "protocol": "mqtt",
+             "identity": "bench-%d" % m, "branch": "HN", "address": {}} for m in range(meters)]})
+        ours = timed_daemon(daemon, broker, messages, meters)
+        row("durable MQTT values", "%.0f a second" % ours, "mosquitto_sub to a file: %.0f" % plain, "%.2f" % (ours / plain),
+            "%d QoS 1 messages of %d meters, fdatasync before each acknowledgement" % (messages, meters))
+    finally:
+        daemon.kill()
+        broker.close()
+        db.close()
+        harness.remove(state)
+
+
+# ---- store ----
+
+def bench_copy(build):
+    db = servers.Postgres()
+    try:
+        p = subprocess.run([program(build, "store-copy")], env=dict(os.environ, HEADRACE_TEST_DB=db.url),
+                           stdout=subprocess.PIPE, check=True)
+        for line in p.stdout.decode().splitlines():
+            # name|figure|yardstick|ratio|how
+            parts = line.split("|")
+            if len(parts) == 5:
+                row(*parts)
+    finally:
+        db.close()
+
+
+# ---- whole processes ----
+
+def bench_start(build):
+    state = harness.scratch("start")
+    db = servers.Postgres()
+    daemon = harness.Daemon(build, state, embedded=False, database=db.url, config="[mqtt]\nenabled = no\n")
+    try:
+        daemon.sections["mqtt"] = {"enabled": "no"}
+        daemon.extra = ""
+        daemon.start()
+        first = daemon.ready_s
+        daemon.stop()
+        times = []
+        for _ in range(5):
+            daemon.start()
+            times.append(daemon.ready_s)
+            rss = rss_kb(daemon.process.pid)
+            daemon.stop()
+        began = time.monotonic()
+        subprocess.run(["psql", "-h", db.dir, "-U", "headrace", "-c", "select 1", "headrace"], stdout=subprocess.DEVNULL,
+                       check=True)
+        psql = time.monotonic() - began
+        row("daemon start to ready", "%.0f ms" % (sorted(times)[2] * 1000), "psql select 1: %.0f ms" % (psql * 1000),
+            "%.1f" % (sorted(times)[2] / psql), "median of 5; the first start with every migration %.0f ms; %d MB resident"
+            % (first * 1000, rss // 1024))
+    finally:
+        daemon.kill()
+        db.close()
+        harness.remove(state)
+
+
+def bench_concentrator(build):
+    state = harness.scratch("conc")
+    broker = servers.Broker()
+    daemon = harness.Daemon(build, state, role="concentrator", embedded=False)
+    daemon.sections.pop("database")
+    daemon.sections["mqtt"]["port"] = broker.port
+    daemon.sections["upstream"] = {"host": "127.0.0.1", "port": broker.port, "name": "bench"}
+    try:
+        daemon.start()
+        time.sleep(1)
+        kb = rss_kb(daemon.process.pid)
+        row("concentrator, resident", "%.1f MB" % (kb / 1024), "16 MB", "%.2f" % (kb / 1024 / 16), "VmRSS, idle")
+    finally:
+        daemon.kill()
+        broker.close()
+        harness.remove(state)
+
+
+BENCHES = {"dlms": bench_dlms, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
+           "concentrator": bench_concentrator}
+
+
+def write(path):
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    table = "| figure | measured | yardstick in the same run | ratio | how |\n|---|---|---|---|---|\n"
+    table += "".join("| %s |\n" % " | ".join(r) for r in ROWS)
+    text = re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", lambda m: m.group(1) + table + m.group(2), text, flags=re.S)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", required=True)
+    p.add_argument("--write", action="store_true")
+    p.add_argument("names", nargs="*")
+    args = p.parse_args()
+    failed = 0
+    for name in args.names or BENCHES:
+        if name not in BENCHES:
+            sys.exit("there is no bench %s; there are: %s" % (name, ", ".join(BENCHES)))
+        try:
+            BENCHES[name](os.path.abspath(args.build))
+        except Exception as e:  # one bench that cannot run must not hide the others
+            print("%s: %s" % (name, e), file=sys.stderr)
+            failed += 1
+    if args.write and not failed:
+        write(os.path.join(harness.ROOT, "docs", "benchmarks.md"))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
