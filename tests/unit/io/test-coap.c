@@ -100,7 +100,7 @@ static void turn(struct server *s, unsigned ms)
 struct client {
         pid_t pid;
         int fd;
-        char out[4096];
+        char out[65536];
         size_t n;
         bool ended;
 };
