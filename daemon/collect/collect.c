@@ -1,5 +1,0 @@
-int collect_placeholder(void);
-int collect_placeholder(void)
-{
-        return 0;
-}

@@ -1,0 +1,117 @@
+#pragma once
+
+/*
+ * Meter models as data: what stands in the files of models/ (and mdm.meter_model.profile), parsed.
+ * models/README.md describes the files. Pure; a parsed model is immutable and may be shared by
+ * threads. Strings are owned by the model.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "payload/channel.h"
+#include "dlms/dlms.h"
+#include "modbus/map.h"
+#include "registry.h"
+#include "dlms/security.h"
+
+enum { MODEL_OBJECTS_MAX = 32, MODEL_FIELDS_MAX = 32, MODEL_NAME_MAX = 64, MODEL_UNIT_MAX = 12 };
+
+/* The time an interval value carries: end or start of its interval; INSTANT: rows of cumulative
+ * registers. */
+enum model_stamp { MODEL_STAMP_END, MODEL_STAMP_START, MODEL_STAMP_INSTANT };
+
+enum model_payload { MODEL_PAYLOAD_NONE, MODEL_PAYLOAD_SENML, MODEL_PAYLOAD_FLAT };
+
+enum model_time { MODEL_TIME_RFC3339, MODEL_TIME_UNIX, MODEL_TIME_UNIX_MS };
+
+struct model_target {
+        const struct channel *channel; /* NULL: captured, but nothing of ours */
+        char unit[MODEL_UNIT_MAX];     /* "" = the channel's */
+        int8_t scaler;                 /* value × 10^scaler in unit */
+        uint32_t period_s;             /* interval channels */
+};
+
+struct model_object {
+        struct dlms_attr attr;
+        struct model_target to;
+};
+
+struct model_field {
+        char name[MODEL_NAME_MAX];
+        struct model_target to;
+};
+
+struct model_profile {
+        bool present;
+        struct obis obis;
+        uint32_t period_s, days;
+        enum model_stamp stamp;
+        uint8_t n;
+        struct model_object capture[MODEL_OBJECTS_MAX];
+};
+
+struct meter_model {
+        char name[MODEL_NAME_MAX];
+        enum meter_protocol protocol;
+        int64_t clock_limit_s;
+        enum model_stamp stamp; /* mqtt, coap */
+        /* dlms; a meter's address may say otherwise */
+        enum dlms_framing framing;
+        bool push_only;
+        enum dlms_auth auth;
+        enum dlms_policy policy;
+        uint8_t suite;
+        uint16_t client_sap, server_sap;
+        struct obis clock;
+        bool has_counter, has_identity;
+        struct obis counter, identity; /* push: the object that names the meter */
+        struct model_profile profile;
+        uint8_t n_registers;
+        struct model_object registers[MODEL_OBJECTS_MAX];
+        uint8_t n_push;
+        struct model_object push[MODEL_OBJECTS_MAX];
+        /* modbus */
+        uint8_t n_modbus;
+        struct modbus_register modbus[MODEL_OBJECTS_MAX];
+        char modbus_name[MODEL_OBJECTS_MAX][MODEL_NAME_MAX];
+        char modbus_unit[MODEL_OBJECTS_MAX][MODEL_UNIT_MAX];
+        bool modbus_history[MODEL_OBJECTS_MAX];
+        bool has_history;
+        struct modbus_register freeze;
+        uint32_t history_period_s, history_days;
+        /* mqtt, coap */
+        enum model_payload payload;
+        uint8_t n_fields;
+        struct model_field fields[MODEL_FIELDS_MAX];
+        char time_field[MODEL_NAME_MAX], identity_field[MODEL_NAME_MAX];
+        enum model_time time_format;
+};
+
+/* Owned result, free(). 0, -EINVAL (@why says which member and what is wrong), -ENOMEM. */
+int model_parse(struct meter_model **ret, const char *json, char *why, size_t why_size);
+
+/* How one meter is reached: its address over its model's defaults. */
+struct meter_address {
+        char host[256];
+        uint16_t port;
+        enum dlms_framing framing;
+        uint16_t client_sap, server_sap, physical;
+        enum dlms_auth auth;
+        enum dlms_policy policy;
+        uint8_t unit;
+        bool rtu; /* modbus RTU frames over TCP */
+};
+
+/* 0 or -EINVAL with @why. */
+int model_address(const struct meter_model *model, const struct registry_meter *meter,
+                  struct meter_address *ret, char *why, size_t why_size);
+
+/* The models that come with the daemon, ended by a NULL name. */
+struct model_file {
+        const char *name, *maker, *protocol;
+        int digits;
+        const char *json;
+};
+const struct model_file *model_builtin(void);
