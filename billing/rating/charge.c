@@ -1,0 +1,446 @@
+/* Components other than energy and demand, and the dispatch over all of them. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "tariff.h"
+
+/* × days / days of the period the amount was meant for. */
+static int prorate(struct run *run, const struct component *c, const struct span *s,
+                   struct decimal amount, struct decimal *ret)
+{
+        struct decimal days = decimal_int(span_days(s)), of = decimal_int(run->days);
+
+        *ret = amount;
+        if (c->proration == PRORATE_FULL_PERIOD)
+                of = run->full_days;
+        else if (c->proration == PRORATE_DAYS)
+                of = c->proration_days;
+        else if (!s->part)
+                return 0;
+        step(run, "%s × %s of %s days", rating_text(run, amount), rating_text(run, days),
+             rating_text(run, of));
+        return muldiv(run, amount, days, of, ret);
+}
+
+int charge_fixed(struct run *run, const struct component *c, const struct span *s)
+{
+        struct decimal price = c->has_by_month ? c->by_month[run->month - 1] : c->amount;
+        struct decimal count = decimal_int(1), quantity, exact;
+        const char *unit = c->unit ? c->unit : "";
+        int e;
+
+        switch (c->per) {
+        case PER_BILL:
+                break;
+        case PER_MONTH:
+                if (c->proration == PRORATE_NONE)
+                        count = decimal_int(run->months);
+                unit = "month";
+                break;
+        case PER_DAY:
+                count = decimal_int(span_days(s));
+                unit = "day";
+                break;
+        case PER_KW:
+        case PER_KW_MONTH:
+                count = run->in->contract_kw;
+                unit = "kW";
+                break;
+        case PER_HOUSEHOLD:
+                count = decimal_int(run->households);
+                unit = "household";
+                break;
+        default:
+                return -EINVAL;
+        }
+        quantity = count;
+        e = mul(run, count, price, &exact);
+        if (!e && c->per == PER_KW_MONTH)
+                e = mul(run, exact, decimal_int(run->months), &exact);
+        if (!e && c->per != PER_DAY) {
+                struct decimal whole = exact;
+
+                e = prorate(run, c, s, whole, &exact);
+                if (!e && (c->proration != PRORATE_NONE || s->part) && c->per <= PER_MONTH) {
+                        quantity = decimal_int(span_days(s));
+                        unit = "day";
+                }
+        }
+        if (e)
+                return e;
+        step(run, "%s %s × %s = %s", rating_text(run, count), unit, rating_text(run, price),
+             rating_text(run, exact));
+        return line_add(run, c, s, RATING_CHARGE, "", quantity, unit, price, exact);
+}
+
+static int charge_package(struct run *run, const struct component *c, const struct span *s)
+{
+        struct decimal over, n, exact;
+        struct measured m;
+        int e = measure_quantity(run, c, s, c->quantity ? c->quantity : run->t->quantity, -1, &m);
+
+        if (e)
+                return e;
+        if (decimal_sub(m.total, c->free_units, &over) < 0 ||
+            decimal_div(over.m > 0 ? over : DECIMAL_ZERO, c->size, 0, DECIMAL_CEILING, &n) < 0)
+                return rating_fail(run->err, RATING_E_RANGE, "component %s: quantity", c->code);
+        e = mul(run, n, c->amount, &exact);
+        step(run, "%s less %s free, in begun packages of %s: %s", rating_text(run, m.total),
+             rating_text(run, c->free_units), rating_text(run, c->size), rating_text(run, n));
+        return e ? e : line_add(run, c, s, RATING_CHARGE, "", n, "package", c->amount, exact);
+}
+
+static int charge_increment(struct run *run, const struct component *c, const struct span *s)
+{
+        struct decimal q, more, n, exact;
+        struct measured m;
+        int e = measure_quantity(run, c, s, c->quantity ? c->quantity : run->t->quantity, -1, &m);
+
+        if (e)
+                return e;
+        q = m.total;
+        if (q.m > 0 && decimal_cmp(q, c->first) <= 0) {
+                q = c->first;
+        } else if (q.m > 0) {
+                if (decimal_sub(q, c->first, &more) < 0 ||
+                    decimal_div(more, c->then, 0, DECIMAL_CEILING, &n) < 0)
+                        return rating_fail(run->err, RATING_E_RANGE, "component %s: quantity",
+                                           c->code);
+                e = mul(run, n, c->then, &more);
+                q = c->first;
+                if (!e)
+                        e = add_to(run, &q, more);
+        }
+        step(run, "%s rounded up to %s, then in steps of %s: %s", rating_text(run, m.total),
+             rating_text(run, c->first), rating_text(run, c->then), rating_text(run, q));
+        if (!e)
+                e = muldiv(run, q, c->rate, c->per_units, &exact);
+        return e ? e
+                 : line_add(run, c, s, RATING_CHARGE, "", q, c->unit ? c->unit : m.unit, c->rate,
+                            exact);
+}
+
+static int charge_tiered_percent(struct run *run, const struct component *c, const struct span *s)
+{
+        const struct tiers *tiers = &c->tiers[0];
+        struct measured m;
+        struct filled f;
+        int e = measure_quantity(run, c, s, c->quantity ? c->quantity : run->t->quantity, -1, &m);
+
+        if (!e)
+                e = tiers_fill(run, c, tiers, m.total, span_days(s), &f);
+        for (unsigned k = 0; !e && k < tiers->n; k++) {
+                struct decimal factor, exact;
+                char suffix[] = { '_', 't', (char)('1' + k % 9), '\0' };
+
+                if (!f.touched[k])
+                        continue;
+                e = muldiv(run, tiers->tier[k].rate, decimal_int(1), decimal_int(100), &factor);
+                if (!e)
+                        e = mul(run, f.quantity[k], factor, &exact);
+                if (!e && tiers->tier[k].has_flat)
+                        e = add_to(run, &exact, tiers->tier[k].flat);
+                step(run, "tier %u: %s %% of %s%s%s", k + 1, rating_text(run, tiers->tier[k].rate),
+                     rating_text(run, f.quantity[k]), tiers->tier[k].has_flat ? " and once " : "",
+                     tiers->tier[k].has_flat ? rating_text(run, tiers->tier[k].flat) : "");
+                if (!e)
+                        e = line_add(run, c, s, RATING_CHARGE, suffix, f.quantity[k],
+                                     c->unit ? c->unit : m.unit, factor, exact);
+        }
+        return e;
+}
+
+/* ---- on other lines ---- */
+
+static bool covers(const struct component *c, const struct rating_line *line)
+{
+        if (c->n_of == 0)
+                return true;
+        for (unsigned i = 0; i < c->n_of; i++)
+                if (strcmp(c->of[i], line->component) == 0)
+                        return true;
+        return false;
+}
+
+/* What the lines before come to: rounded where lines are what is billed. */
+static struct decimal line_value(const struct run *run, const struct rating_line *line)
+{
+        if (run->t->round_lines)
+                return (struct decimal){ line->amount, (int8_t)run->t->minor_digits };
+        return line->exact;
+}
+
+static int base_of(struct run *run, const struct component *c, size_t n, struct decimal *ret)
+{
+        int e = 0;
+
+        *ret = DECIMAL_ZERO;
+        for (size_t i = 0; !e && i < n; i++)
+                if (covers(c, &run->r->lines[i]))
+                        e = add_to(run, ret, line_value(run, &run->r->lines[i]));
+        return e;
+}
+
+static int percent_line(struct run *run, const struct component *c, const struct span *s,
+                        const char *suffix, struct decimal base, struct decimal pct)
+{
+        struct decimal factor, exact;
+        int e = muldiv(run, pct, decimal_int(1), decimal_int(100), &factor);
+
+        if (!e && s->part) {
+                struct decimal whole = base;
+
+                e = muldiv(run, whole, decimal_int(span_days(s)), decimal_int(run->days), &base);
+                step(run, "%s × %d of %d days = %s", rating_text(run, whole), span_days(s),
+                     run->days, rating_text(run, base));
+        }
+        if (!e)
+                e = mul(run, base, factor, &exact);
+        if (e)
+                return e;
+        step(run, "%s %% of %s = %s", rating_text(run, pct), rating_text(run, base),
+             rating_text(run, exact));
+        return line_add(run, c, s, c->tax ? RATING_TAX : RATING_CHARGE, suffix, base,
+                        run->t->currency, factor, exact);
+}
+
+static int charge_percent(struct run *run, const struct component *c, const struct span *s)
+{
+        size_t n = run->r->n_lines;
+        struct decimal base;
+        int e = 0;
+
+        if (!c->per_line) {
+                e = base_of(run, c, n, &base);
+                return e ? e : percent_line(run, c, s, "", base, c->pct);
+        }
+        for (size_t i = 0; !e && i < n; i++) {
+                const struct rating_line *line = &run->r->lines[i];
+
+                if (!covers(c, line))
+                        continue;
+                step(run, "on line %s", line->code);
+                e = percent_line(run, c, s, line->code + strlen(line->component),
+                                 line_value(run, line), c->pct);
+        }
+        return e;
+}
+
+static int charge_minimum(struct run *run, const struct component *c, const struct span *s)
+{
+        struct span whole = { run->in->from_day, run->in->to_day, false };
+        struct decimal sum, least = c->amount, lack;
+        int e = base_of(run, c, run->r->n_lines, &sum);
+
+        (void)s;
+        if (!e && c->per == PER_DAY)
+                e = mul(run, least, decimal_int(run->days), &least);
+        else if (!e && c->per == PER_MONTH && c->proration == PRORATE_NONE)
+                e = mul(run, least, decimal_int(run->months), &least);
+        else if (!e && c->per == PER_KW)
+                e = mul(run, least, run->in->contract_kw, &least);
+        if (!e && c->proration != PRORATE_NONE)
+                e = prorate(run, c, &whole, least, &least);
+        if (e || decimal_cmp(sum, least) >= 0)
+                return e;
+        if (decimal_sub(least, sum, &lack) < 0)
+                return rating_fail(run->err, RATING_E_RANGE, "component %s: minimum", c->code);
+        step(run, "charges of %s are below the minimum of %s", rating_text(run, sum),
+             rating_text(run, least));
+        return line_add(run, c, &whole, RATING_MINIMUM, "", decimal_int(1), "", lack, lack);
+}
+
+static int charge_slab(struct run *run, const struct component *c, const struct span *s)
+{
+        struct tiers limits = { c->slab, c->n_slab };
+        struct measured m;
+        int k, e = measure_quantity(run, c, s, c->quantity ? c->quantity : run->t->quantity, -1,
+                                    &m);
+
+        if (!e)
+                e = tiers_pick(run, c, &limits, m.total, span_days(s), &k);
+        if (e)
+                return e;
+        if (k < 0)
+                return rating_fail(run->err, RATING_E_INPUT,
+                                   "component %s: %s is beyond the last slab", c->code,
+                                   rating_text(run, m.total));
+        for (const struct component *part = c->slab_part[k]; part && !e; part = part->slab_next) {
+                step(run, "%s puts the whole bill into slab %d", rating_text(run, m.total), k + 1);
+                e = charge_component(run, part, s);
+        }
+        return e;
+}
+
+static int charge_band_fixed(struct run *run, const struct component *c, const struct span *s)
+{
+        struct measured m;
+        int k, e = measure_quantity(run, c, s, c->quantity ? c->quantity : run->t->quantity, -1,
+                                    &m);
+
+        if (!e)
+                e = tiers_pick(run, c, &c->tiers[0], m.total, span_days(s), &k);
+        if (e || k < 0)
+                return e;
+        step(run, "%s lies in band %d", rating_text(run, m.total), k + 1);
+        return line_add(run, c, s, RATING_CHARGE, "", decimal_int(1), "", c->tiers[0].tier[k].rate,
+                        c->tiers[0].tier[k].rate);
+}
+
+static int charge_given(struct run *run, const struct component *c, const struct span *s)
+{
+        struct decimal amount = c->amount;
+        struct measured m;
+        int e = 0;
+
+        if (c->quantity) {
+                e = measure_quantity(run, c, s, c->quantity, -1, &m);
+                amount = m.total;
+        } else if (s->part) {
+                e = muldiv(run, c->amount, decimal_int(span_days(s)), decimal_int(run->days),
+                           &amount);
+        }
+        step(run, "amount %s as given", rating_text(run, amount));
+        return e ? e : line_add(run, c, s, RATING_GIVEN, "", decimal_int(1), "", amount, amount);
+}
+
+/* ---- power factor ---- */
+
+static uint64_t root(unsigned __int128 v)
+{
+        unsigned __int128 r = 0, bit = (unsigned __int128)1 << 126;
+
+        while (bit > v)
+                bit >>= 2;
+        for (; bit; bit >>= 2) {
+                if (v >= r + bit) {
+                        v -= r + bit;
+                        r = (r >> 1) + bit;
+                } else {
+                        r >>= 1;
+                }
+        }
+        return (uint64_t)r;
+}
+
+/* kWh / sqrt(kWh² + kvarh²), 6 digits; as handed in under the component's own quantity first. */
+static int power_factor(struct run *run, const struct component *c, const struct span *s,
+                        struct decimal *ret)
+{
+        struct measured active, reactive;
+        struct decimal p, q;
+        uint64_t apparent;
+        int e;
+
+        if (measure_quantity(run, c, s, c->quantity ? c->quantity : "cosphi", -1, &active) == 0) {
+                *ret = active.total;
+                return 0;
+        }
+        e = measure_quantity(run, c, s, run->t->quantity, -1, &active);
+        if (!e)
+                e = measure_quantity(run, c, s, "reactive.import", -1, &reactive);
+        if (e)
+                return e;
+        if (decimal_rescale(active.total, 3, DECIMAL_HALF_UP, &p) < 0 ||
+            decimal_rescale(reactive.total, 3, DECIMAL_HALF_UP, &q) < 0)
+                return rating_fail(run->err, RATING_E_RANGE, "component %s: energy", c->code);
+        apparent = root((unsigned __int128)((__int128)p.m * p.m) +
+                        (unsigned __int128)((__int128)q.m * q.m));
+        if (apparent == 0) {
+                *ret = decimal_int(1);
+                return 0;
+        }
+        step(run, "active %s, reactive %s", rating_text(run, p), rating_text(run, q));
+        return muldiv(run, p, decimal_int(1), (struct decimal){ (int64_t)apparent, 3 }, ret);
+}
+
+/* Percentage on the base: (target / cos phi - 1) × 100 below the target, or so much a whole
+ * hundredth away from it. */
+static int factor_percent(struct run *run, const struct component *c, struct decimal pf,
+                          struct decimal *ret)
+{
+        struct decimal ratio, off;
+        int e;
+
+        *ret = DECIMAL_ZERO;
+        if (c->pf_step) {
+                if (decimal_sub(c->pf_target, pf, &off) < 0 ||
+                    decimal_muldiv(off, decimal_int(100), decimal_int(1), 0, DECIMAL_DOWN, &off) <
+                            0)
+                        return rating_fail(run->err, RATING_E_RANGE, "component %s: power factor",
+                                           c->code);
+                e = mul(run, off, c->pf_step_pct, ret);
+                if (!e && !decimal_is_zero(c->pf_cap) && ret->m < 0) {
+                        struct decimal least = { -c->pf_cap.m, c->pf_cap.scale };
+
+                        if (decimal_cmp(*ret, least) < 0)
+                                *ret = least;
+                }
+                return e;
+        }
+        if (decimal_cmp(pf, c->pf_target) >= 0)
+                return 0;
+        if (!decimal_is_zero(c->pf_floor) && decimal_cmp(pf, c->pf_floor) < 0) {
+                *ret = c->pf_floor_pct;
+                return 0;
+        }
+        if (pf.m <= 0)
+                return rating_fail(run->err, RATING_E_INPUT, "component %s: power factor %s",
+                                   c->code, rating_text(run, pf));
+        e = muldiv(run, c->pf_target, decimal_int(100), pf, &ratio);
+        if (!e && (decimal_sub(ratio, decimal_int(100), ret) < 0 ||
+                   decimal_rescale(*ret, c->pf_digits, DECIMAL_HALF_UP, ret) < 0))
+                e = rating_fail(run->err, RATING_E_RANGE, "component %s: power factor", c->code);
+        return e;
+}
+
+static int charge_power_factor(struct run *run, const struct component *c, const struct span *s)
+{
+        struct decimal pf, pct, base;
+        int e = power_factor(run, c, s, &pf);
+
+        if (!e)
+                e = factor_percent(run, c, pf, &pct);
+        if (!e)
+                e = base_of(run, c, run->r->n_lines, &base);
+        if (e)
+                return e;
+        step(run, "power factor %s against %s: %s %%", rating_text(run, pf),
+             rating_text(run, c->pf_target), rating_text(run, pct));
+        return percent_line(run, c, s, "", base, pct);
+}
+
+int charge_component(struct run *run, const struct component *c, const struct span *s)
+{
+        switch (c->type) {
+        case COMPONENT_FIXED:
+                return charge_fixed(run, c, s);
+        case COMPONENT_ENERGY:
+                return charge_energy(run, c, s);
+        case COMPONENT_PACKAGE:
+                return charge_package(run, c, s);
+        case COMPONENT_TIERED_PERCENT:
+                return charge_tiered_percent(run, c, s);
+        case COMPONENT_DEMAND:
+                return charge_demand(run, c, s);
+        case COMPONENT_PERCENT:
+                return charge_percent(run, c, s);
+        case COMPONENT_MINIMUM:
+                return charge_minimum(run, c, s);
+        case COMPONENT_SLAB:
+                return charge_slab(run, c, s);
+        case COMPONENT_BAND_FIXED:
+                return charge_band_fixed(run, c, s);
+        case COMPONENT_INCREMENT:
+                return charge_increment(run, c, s);
+        case COMPONENT_GIVEN:
+                return charge_given(run, c, s);
+        case COMPONENT_POWER_FACTOR:
+                return charge_power_factor(run, c, s);
+        case COMPONENT_OVER_CONTRACT:
+                return charge_over_contract(run, c, s);
+        default:
+                return -EINVAL;
+        }
+}

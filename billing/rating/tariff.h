@@ -1,0 +1,303 @@
+#pragma once
+
+/*
+ * The parsed tariff and the state of one run. Internal to billing/rating.
+ */
+
+#include <stdbool.h>
+
+#include "rating.h"
+
+enum {
+        MAX_TIERS = 64,
+        MAX_COMPONENTS = 256,
+        MAX_PERIODS = 64, /* price periods of one schedule */
+        MAX_SCHEDULES = 8,
+        MAX_RULES = 256,
+        DAY_TYPES = 8,        /* Monday ... Sunday, holiday */
+        DATE_SLOTS = 12 * 31, /* (month - 1) * 31 + day - 1 */
+};
+
+/* ---- calendars ---- */
+
+/* One stretch of a local day: [previous end, end) minutes. */
+struct segment {
+        uint16_t end;
+        uint8_t period;
+};
+
+struct schedule {
+        const char *name;
+        const char *period[MAX_PERIODS];
+        unsigned n_periods;
+        uint16_t profile[DATE_SLOTS][DAY_TYPES]; /* index of the day's first segment */
+        struct segment *segments;                /* owned; each day's last one ends at 1440 */
+        bool holidays;                           /* rules name holidays; else they are weekdays */
+        uint64_t in_month[12];                   /* periods that occur, bit = index */
+};
+
+/* ---- components ---- */
+
+enum component_type {
+        COMPONENT_FIXED,
+        COMPONENT_ENERGY, /* quantity × price, tiers, price periods */
+        COMPONENT_PACKAGE,
+        COMPONENT_TIERED_PERCENT,
+        COMPONENT_DEMAND,
+        COMPONENT_PERCENT,
+        COMPONENT_MINIMUM,
+        COMPONENT_SLAB,
+        COMPONENT_BAND_FIXED,
+        COMPONENT_INCREMENT,
+        COMPONENT_GIVEN,
+        COMPONENT_POWER_FACTOR,
+        COMPONENT_OVER_CONTRACT,
+};
+
+enum fixed_per { PER_BILL, PER_MONTH, PER_DAY, PER_KW, PER_KW_MONTH, PER_HOUSEHOLD };
+
+enum proration {
+        PRORATE_NONE,
+        PRORATE_FULL_PERIOD, /* × days / days of the full period */
+        PRORATE_DAYS,        /* × days / proration_days */
+};
+
+/* How tier limits grow: limit × days / per ..., rounded to whole units where the tariff says so. */
+struct limit_scale {
+        struct decimal days; /* limits are for this many days; zero = not scaled by days */
+        int below, above;    /* only when days < below or days > above; both 0 = always */
+        bool months, households, kw;
+        bool whole;        /* scaled limits rounded half-up to whole units */
+        bool whole_blocks; /* scaled widths of the tiers rounded instead */
+};
+
+struct tier {
+        bool open;           /* no upper limit */
+        bool kw;             /* limit is hours of use: × billing demand */
+        struct decimal upto; /* inclusive */
+        struct decimal rate; /* per unit, or percent */
+        struct decimal sell; /* paid per unit exported */
+        struct decimal flat; /* once the tier is touched */
+        bool has_flat;
+        struct tier *sub; /* prices inside this block, limits from the block's own zero; owned by
+                             the arena */
+        unsigned n_sub;
+};
+
+struct tiers {
+        struct tier *tier; /* borrowed from the arena */
+        unsigned n;
+};
+
+struct ratchet {
+        bool on;
+        struct decimal percent[12]; /* of the peak of that month */
+        bool use_current[12];       /* the month's own full peak counts as well */
+        int lookback;               /* months before this one; 0 with named months */
+        uint16_t named;             /* bit month-1: peaks of these months count */
+};
+
+/* What is billed as demand. */
+struct demand {
+        const char *quantity;
+        uint32_t window_s; /* mean over this many seconds; 0 = as measured */
+        struct decimal minimum;
+        struct decimal contract_percent; /* of the contract's kW, at least */
+        int schedule;                    /* -1 = every interval counts */
+        uint64_t periods;                /* that count, bit = index */
+        struct ratchet ratchet;
+};
+
+struct component {
+        enum component_type type;
+        const char *code, *text, *unit;
+        int64_t from_day;       /* price valid from; INT64_MIN = ever */
+        struct component *next; /* later price of the same component; borrowed */
+
+        const char *quantity;            /* NULL = the commodity's */
+        const char *index;               /* price comes from this index × rate */
+        int schedule;                    /* -1 = none */
+        struct tiers tiers[MAX_PERIODS]; /* by price period; [0] without schedule */
+        bool volume;                     /* one tier's price for everything */
+        bool pooled;                     /* tiers filled on the periods' total, shared pro rata */
+        bool subtract;                   /* amounts count against the bill: rebates */
+        struct limit_scale scale;
+        struct decimal block; /* quantity counted in blocks of this size, rounded up */
+        int quantity_digits;  /* -1 = as measured, else rounded half-up */
+
+        enum fixed_per per;
+        enum proration proration;
+        struct decimal proration_days;
+        struct decimal amount; /* fixed, package, minimum, given */
+        struct decimal by_month[12];
+        bool has_by_month;
+
+        struct decimal size, free_units;             /* package */
+        struct decimal first, then, rate, per_units; /* increment: rate per per_units */
+        struct decimal pct;
+        const char **of; /* codes, n_of = 0: all before */
+        unsigned n_of;
+        bool per_line, tax;
+
+        bool own_demand; /* demand: its own peak, not the tariff's billing demand */
+        struct demand demand;
+
+        struct tier *slab;            /* limits; sub-components in slab_part */
+        struct component **slab_part; /* [i] = chain through slab_next */
+        unsigned n_slab;
+        struct component *slab_next;
+
+        struct decimal pf_target, pf_floor, pf_floor_pct, pf_step_pct, pf_cap;
+        int pf_digits;
+        bool pf_step;
+};
+
+struct example {
+        const char *name, *tz;
+        struct rating_input in;
+        struct {
+                const char *code;
+                struct decimal amount;
+        } * line;
+        unsigned n_lines;
+        bool has_total;
+        struct decimal total;
+};
+
+enum { FACTOR_MAX = 8 };
+
+/* quantity = factor × factor / factor ...: gas volume to energy. */
+struct derived {
+        const char *name, *unit;
+        struct {
+                const char *name; /* NULL = number */
+                struct decimal number;
+                bool divide;
+        } factor[FACTOR_MAX];
+        unsigned n;
+        int digits;
+};
+
+struct rating_tariff {
+        struct arena arena;
+        const char *code, *name, *commodity, *currency, *unit, *quantity;
+        int minor_digits;
+        enum decimal_round rounding;
+        bool round_lines; /* false: lines shown rounded, the exact total rounded once */
+        struct schedule *schedule[MAX_SCHEDULES];
+        unsigned n_schedules;
+        int64_t *holidays;
+        unsigned n_holidays;
+        struct demand demand; /* the billing demand */
+        bool has_demand;
+        struct component *component[MAX_COMPONENTS];
+        unsigned n_components;
+        struct derived *derived;
+        unsigned n_derived;
+        struct example *example;
+        unsigned n_examples;
+        const char *needs[16];
+        unsigned n_needs;
+        bool intervals;
+};
+
+/* ---- map ---- */
+
+struct rating_map {
+        const struct rating_tariff *tariff; /* borrowed */
+        int64_t from_day, to_day, at;
+        uint32_t period_s;
+        size_t n;
+        uint32_t *day;                  /* per local day: first interval; n_days + 1 */
+        uint8_t *period[MAX_SCHEDULES]; /* owned, n each */
+};
+
+/* ---- run ---- */
+
+/* A part of the bill under one price. */
+struct span {
+        int64_t from_day, to_day;
+        bool part; /* less than the whole bill */
+};
+
+struct measured {
+        struct decimal total;
+        struct decimal by_period[MAX_PERIODS];
+        const char *unit;
+        const char *source; /* "given" or "intervals" */
+        size_t n_intervals;
+};
+
+struct run {
+        const struct rating_tariff *t;
+        const struct rating_input *in;
+        struct rating_result *r;
+        struct rating_error *err;
+        const struct rating_map *map;
+        struct rating_map *own_map;
+        size_t cap_lines, cap_carry;
+        int days, months, households;
+        struct decimal full_days;
+        bool have_demand;
+        struct decimal billing_kw, peak_kw;
+        struct buf steps; /* of the line being made: JSON strings */
+        int month;        /* of the bill's last day, 1-12 */
+        int year;
+};
+
+int rating_fail(struct rating_error *err, int code, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+const char *rating_text(struct run *run, struct decimal d); /* shortest exact, from the arena */
+
+/* calendar.c */
+int schedule_find(const struct rating_tariff *t, const char *name);
+int period_find(const struct schedule *s, const char *name);
+int period_of(const struct schedule *s, int64_t local_day, bool holiday, int minute);
+int run_need_map(struct run *run);
+
+/* measure.c */
+int measure_quantity(struct run *run, const struct component *c, const struct span *s,
+                     const char *name, int schedule, struct measured *ret);
+int measure_peak(struct run *run, const char *name, uint32_t window_s, int schedule,
+                 const struct span *s, struct decimal ret[MAX_PERIODS + 1]);
+/* demand.c */
+int demand_need(struct run *run);
+int charge_demand(struct run *run, const struct component *c, const struct span *s);
+int charge_over_contract(struct run *run, const struct component *c, const struct span *s);
+
+/* tiers.c */
+struct filled {
+        struct decimal quantity[MAX_TIERS];
+        struct decimal limit[MAX_TIERS];
+        bool touched[MAX_TIERS];
+};
+int tiers_fill(struct run *run, const struct component *c, const struct tiers *tiers,
+               struct decimal quantity, int days, struct filled *ret);
+int tier_limit(struct run *run, const struct component *c, const struct tier *tier, int days,
+               struct decimal *ret);
+/* First tier whose limit holds @quantity; -1 beyond the last. */
+int tiers_pick(struct run *run, const struct component *c, const struct tiers *tiers,
+               struct decimal quantity, int days, int *ret);
+
+/* energy.c */
+int charge_energy(struct run *run, const struct component *c, const struct span *s);
+
+/* charge.c */
+int charge_component(struct run *run, const struct component *c, const struct span *s);
+int charge_fixed(struct run *run, const struct component *c, const struct span *s);
+
+/* run.c */
+void step(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds a line with the steps gathered so far; @suffix ("_t1", ":peak") may be "". Code, text and
+ * unit are copied. */
+int line_add(struct run *run, const struct component *c, const struct span *s,
+             enum rating_line_kind kind, const char *suffix, struct decimal quantity,
+             const char *unit, struct decimal price, struct decimal exact);
+/* decimal_* that report a range error with the component's code. */
+int mul(struct run *run, struct decimal a, struct decimal b, struct decimal *ret);
+int muldiv(struct run *run, struct decimal a, struct decimal b, struct decimal c,
+           struct decimal *ret);
+int add_to(struct run *run, struct decimal *sum, struct decimal d);
+int span_days(const struct span *s);
+const struct rating_carry *carry_in(const struct run *run, const char *name);
+int carry_out(struct run *run, const char *name, struct decimal value);
