@@ -5,9 +5,9 @@
  * core migrations, the builtin operations and the given plugins. For tests of plugins:
  *
  *   static const char *const plugins[] = { "crm/customer/customer.so", NULL };   below build/
- *   struct fixture *f = fixture_new(plugins);                                   exits 77 without a database
- *   char *reply;
- *   CU_ASSERT_EQUAL(fixture_call(f, "customer.show", "{\"customer\":1}", &reply), 200);
+ *   struct fixture *f = fixture_new(plugins);                                   exits 77 without a
+ * database char *reply; CU_ASSERT_EQUAL(fixture_call(f, "customer.show", "{\"customer\":1}",
+ * &reply), 200);
  *
  * Calls run as administrator of all branches, or as a login made by fixture_user().
  */

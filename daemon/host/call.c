@@ -250,7 +250,7 @@ static enum hr_status call_copy_in(struct hr_call *c, const char *sql, const voi
         return st == DB_OK ? begun : statement_failed(c, st, sql);
 }
 
-static const char *json_array(struct hr_call *c, struct buf *members)
+static const char *members_array(struct hr_call *c, struct buf *members)
 {
         return arena_printf(&c->arena, "[%s]", members->len ? buf_cstr(members) : "");
 }
@@ -265,7 +265,8 @@ enum hr_status call_commit(struct hr_call *c, bool *ret_unknown)
         if (c->audits.failed || c->events.failed)
                 return broken(c, HR_FATAL);
         if (c->audits.len || events) {
-                const char *params[] = { json_array(c, &c->audits), json_array(c, &c->events) };
+                const char *params[] = { members_array(c, &c->audits),
+                                         members_array(c, &c->events) };
 
                 if (!params[0] || !params[1])
                         return broken(c, HR_FATAL);
@@ -499,7 +500,8 @@ static bool json_ok(struct hr_call *c, const char *json, const char *what)
 
         if (!j)
                 log_error(NULL, "plugin hands over malformed JSON", LOG_S("what", what),
-                          LOG_S("plugin", c->plugin->p->name), LOG_S("error", json ? e.text : "NULL"));
+                          LOG_S("plugin", c->plugin->p->name),
+                          LOG_S("error", json ? e.text : "NULL"));
         json_decref(j);
         return j != NULL;
 }
@@ -599,7 +601,8 @@ static void tell_progress(struct hr_call *c, struct hr_job *job, int64_t done, i
         job->told_ms = now;
         snprintf(key, sizeof key, "%" PRId64, job->id);
         snprintf(body, sizeof body,
-                 "{\"job_id\":%" PRId64 ",\"type\":\"%s\",\"done\":%" PRId64 ",\"total\":%" PRId64 "}",
+                 "{\"job_id\":%" PRId64 ",\"type\":\"%s\",\"done\":%" PRId64 ",\"total\":%" PRId64
+                 "}",
                  job->id, job->type, done, total);
         host_publish(c, "job.progress", key, body);
 }

@@ -58,9 +58,9 @@ static const char *number_text(struct hr_call *c, int64_t v)
 
 /* ---- auth ---- */
 
-static enum hr_status token_make(struct hr_call *c, int user_id, const char *kind,
-                                 const char *name, const char *permissions, int seconds,
-                                 char token[HOST_TOKEN_TEXT], struct hr_rows **ret)
+static enum hr_status token_make(struct hr_call *c, int user_id, const char *kind, const char *name,
+                                 const char *permissions, int seconds, char token[HOST_TOKEN_TEXT],
+                                 struct hr_rows **ret)
 {
         uint8_t digest[32];
         const char *params[6];
@@ -140,14 +140,15 @@ static enum hr_status auth_me(struct hr_call *c)
         for (size_t i = 0; st == HR_OK && i < HOST->rows_count(rows); i++)
                 json_array_append_new(branches, json_string(HOST->rows_text(rows, i, "code")));
         if (c->who->all)
-                json_array_append_new(grants, json_pack("{s:s,s:n}", "permissions", "*", "branch_id"));
+                json_array_append_new(grants,
+                                      json_pack("{s:s,s:n}", "permissions", "*", "branch_id"));
         for (size_t i = 0; i < c->who->n; i++) {
                 const struct grant *g = &c->who->grants[i];
 
                 json_array_append_new(
-                        grants, json_pack("{s:s,s:o}", "permissions", g->permissions, "branch_id",
-                                          g->branch_id < 0 ? json_null()
-                                                           : json_integer(g->branch_id)));
+                        grants,
+                        json_pack("{s:s,s:o}", "permissions", g->permissions, "branch_id",
+                                  g->branch_id < 0 ? json_null() : json_integer(g->branch_id)));
         }
         if (st != HR_OK) {
                 json_decref(grants);
@@ -155,8 +156,8 @@ static enum hr_status auth_me(struct hr_call *c)
                 return st;
         }
         return reply(c, json_pack("{s:s,s:s,s:s?,s:o,s:o}", "user", c->who->login, "name",
-                                  c->who->name ? c->who->name : "", "narrowed_to",
-                                  c->who->narrowed, "grants", grants, "branches", branches));
+                                  c->who->name ? c->who->name : "", "narrowed_to", c->who->narrowed,
+                                  "grants", grants, "branches", branches));
 }
 
 /* ---- users, tokens ---- */
@@ -280,9 +281,9 @@ static enum hr_status token_create(struct hr_call *c)
         if (st != HR_OK)
                 return st;
         /* Repeated with the same key, the answer lacks the secret: it is stored nowhere. */
-        c->stored_reply = HOST->format(c, "{\"token_id\":%s,\"expires_at\":\"%s\",\"repeated\":true}",
-                                       HOST->rows_text(made, 0, "token_id"),
-                                       HOST->rows_text(made, 0, "expires_at"));
+        c->stored_reply = HOST->format(
+                c, "{\"token_id\":%s,\"expires_at\":\"%s\",\"repeated\":true}",
+                HOST->rows_text(made, 0, "token_id"), HOST->rows_text(made, 0, "expires_at"));
         HOST->reply_status(c, 201);
         return reply(c, json_pack("{s:I,s:s,s:s}", "token_id",
                                   (json_int_t)HOST->rows_int(made, 0, "token_id"), "token", token,
@@ -299,8 +300,8 @@ static enum hr_status branch_list(struct hr_call *c)
 static enum hr_status branch_create(struct hr_call *c)
 {
         const char *params[] = {
-                text_or(c, "branch_id", ""),  HOST->param(c, "code"),
-                HOST->param(c, "name"),       text_or(c, "tz", "UTC"),
+                text_or(c, "branch_id", ""),   HOST->param(c, "code"),
+                HOST->param(c, "name"),        text_or(c, "tz", "UTC"),
                 text_or(c, "currency", "EUR"), text_or(c, "minor_digits", "2"),
                 text_or(c, "language", "en"),
         };
@@ -442,18 +443,29 @@ static enum hr_status status_show(struct hr_call *c)
 
 /* ---- the table ---- */
 
-#define LIMIT { "limit", HR_INT, HR_QUERY, false, "Rows at most", NULL, 1, 1000 }
-#define BEFORE { "before", HR_INT, HR_QUERY, false, "Only rows before this number (next page)" }
-#define JOB_ID { "id", HR_INT, HR_PATH, true, "Job number", NULL, 1, INT64_MAX }
+#define LIMIT                                                                                      \
+        {                                                                                          \
+                "limit", HR_INT, HR_QUERY, false, "Rows at most", NULL, 1, 1000                    \
+        }
+#define BEFORE                                                                                     \
+        {                                                                                          \
+                "before", HR_INT, HR_QUERY, false, "Only rows before this number (next page)"      \
+        }
+#define JOB_ID                                                                                     \
+        {                                                                                          \
+                "id", HR_INT, HR_PATH, true, "Job number", NULL, 1, INT64_MAX                      \
+        }
 
 static const struct hr_param login_params[] = {
         { "user", HR_TEXT, HR_BODY, true, "Login name", NULL, 1, 64 },
         { "password", HR_TEXT, HR_BODY, true, "Password", NULL, 1, PASSWORD_MAX },
-        { "cookie", HR_BOOL, HR_BODY, false, "Set a session cookie instead of returning the token" },
+        { "cookie", HR_BOOL, HR_BODY, false,
+          "Set a session cookie instead of returning the token" },
         { NULL },
 };
 static const struct hr_param user_list_params[] = {
-        { "after", HR_TEXT, HR_QUERY, false, "Only logins after this one (next page)", NULL, 1, 64 },
+        { "after", HR_TEXT, HR_QUERY, false, "Only logins after this one (next page)", NULL, 1,
+          64 },
         LIMIT,
         { NULL },
 };
@@ -525,7 +537,8 @@ static const struct hr_operation operations[] = {
         { "user.list", "user.read", "GET", "/v1/users", "user list", "Users and their roles",
           user_list_params, HR_OP_READ, user_list, "items:login,name,active,grants" },
         { "user.create", "user.write", "POST", "/v1/users", "user create LOGIN",
-          "Make a user with roles in branches", user_create_params, HR_OP_WRITE, user_create, NULL },
+          "Make a user with roles in branches", user_create_params, HR_OP_WRITE, user_create,
+          NULL },
         { "token.create", "auth.self", "POST", "/v1/tokens", "token create NAME",
           "Make an API token; shown once", token_create_params, HR_OP_WRITE, token_create, NULL },
         { "branch.list", "branch.read", "GET", "/v1/branches", "branch list", "Branches", NULL,
@@ -533,7 +546,8 @@ static const struct hr_operation operations[] = {
         { "branch.create", "branch.write", "POST", "/v1/branches", "branch create CODE",
           "Make a branch", branch_create_params, HR_OP_WRITE, branch_create, NULL },
         { "job.list", "job.read", "GET", "/v1/jobs", "job list", "Jobs, newest first",
-          job_list_params, HR_OP_READ, job_list, "items:job_id,type,status,done,total,actor,error" },
+          job_list_params, HR_OP_READ, job_list,
+          "items:job_id,type,status,done,total,actor,error" },
         { "job.show", "job.read", "GET", "/v1/jobs/{id}", "job show ID", "One job", job_params,
           HR_OP_READ, job_show, NULL },
         { "job.cancel", "job.read", "POST", "/v1/jobs/{id}/cancel", "job cancel ID",
@@ -550,8 +564,8 @@ static const struct hr_operation operations[] = {
         { "audit.verify", "audit.read", "GET", "/v1/audit/verify", "audit verify",
           "Check the chain of hashes of the whole audit trail", NULL, HR_OP_READ, audit_verify,
           NULL },
-        { "status.show", "status.read", "GET", "/v1/status", "status",
-          "Health of every component", NULL, HR_OP_READ, status_show, NULL },
+        { "status.show", "status.read", "GET", "/v1/status", "status", "Health of every component",
+          NULL, HR_OP_READ, status_show, NULL },
         { NULL },
 };
 

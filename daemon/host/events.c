@@ -10,8 +10,8 @@
 
 enum { EVENT_BATCH = 64, EVENT_POLL_MS = 1000 };
 
-static enum hr_status (*handler_of(const struct hr_plugin *p, const char *type))(
-        struct hr_call *, const struct hr_event *)
+static enum hr_status (*handler_of(const struct hr_plugin *p,
+                                   const char *type))(struct hr_call *, const struct hr_event *)
 {
         for (const struct hr_subscription *s = p->subscriptions; s && s->type; s++)
                 if (!strcmp(s->type, type))
@@ -29,10 +29,10 @@ static char *types_of(const struct hr_plugin *p, struct arena *a)
 }
 
 struct delivery {
-        int64_t from, to;  /* cursor, end of the outbox when the batch was read */
+        int64_t from, to; /* cursor, end of the outbox when the batch was read */
         int failures;
-        bool more;         /* the batch was full */
-        char failed[64];   /* id of the event that failed */
+        bool more;       /* the batch was full */
+        char failed[64]; /* id of the event that failed */
 };
 
 /* HR_OK with @d->from < 0: suspended, waiting, or another daemon is at it. */
@@ -103,12 +103,13 @@ static enum hr_status batch_run(struct hr_call *c, struct delivery *d, size_t li
 static void note_failure(struct hr_call *c, const struct delivery *d, enum hr_status st)
 {
         bool suspend = st != HR_RETRY && d->failures + 1 >= HOST_EVENT_FAILURES;
-        char error[PROBLEM_TEXT_SIZE + 100], wait[24];
+        char text[PROBLEM_TEXT_SIZE + 100], wait[24];
+        const char *error = text;
         const char *params[] = { c->plugin->p->name, error, wait, suspend ? "true" : "false" };
         bool unknown = false;
         int shift = d->failures < 8 ? d->failures : 8;
 
-        snprintf(error, sizeof error, "event %s: %s", d->failed,
+        snprintf(text, sizeof text, "event %s: %s", d->failed,
                  c->problem.status ? c->problem.text
                  : st == HR_RETRY  ? "asked for another try"
                                    : "failed; see the log");

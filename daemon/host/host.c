@@ -140,7 +140,8 @@ static struct config_key *section_keys(struct arena *a, const struct hr_config_k
                 n++;
         keys = arena_alloc(a, (n + 1) * sizeof *keys);
         for (size_t i = 0; keys && i < n; i++)
-                keys[i] = (struct config_key){ .name = from[i].name, .type = CONFIG_TEXT,
+                keys[i] = (struct config_key){ .name = from[i].name,
+                                               .type = CONFIG_TEXT,
                                                .default_value = from[i].default_value,
                                                .help = from[i].help };
         return keys;
@@ -272,7 +273,8 @@ static int init_all(struct host *h, struct buf *errors)
                 struct host_plugin *p = h->ordered[i];
 
                 if (p->p->init && p->p->init(host_table) != HR_OK) {
-                        host_say(errors, "%s: its init() failed; the log may have more", p->p->name);
+                        host_say(errors, "%s: its init() failed; the log may have more",
+                                 p->p->name);
                         return -EIO;
                 }
                 p->running = true;

@@ -26,12 +26,14 @@ struct host;
 extern const struct config_section host_config[];
 
 struct host_options {
-        struct db *db;        /* borrowed, outlives the host; needs workers + job_workers + 2 connections */
-        int workers;          /* threads that run operations; 0 = 4 */
-        int job_workers;      /* threads that run jobs; 0 = 2, -1 = none (another process runs them) */
-        int queue;            /* operations waiting at most; 0 = 256. Beyond: 503 with Retry-After */
-        bool no_events;       /* do not deliver events here (another process does) */
-        const char *instance; /* who holds a job's lease; NULL = "headraced". Unique among daemons */
+        struct db
+                *db; /* borrowed, outlives the host; needs workers + job_workers + 2 connections */
+        int workers; /* threads that run operations; 0 = 4 */
+        int job_workers; /* threads that run jobs; 0 = 2, -1 = none (another process runs them) */
+        int queue;       /* operations waiting at most; 0 = 256. Beyond: 503 with Retry-After */
+        bool no_events;  /* do not deliver events here (another process does) */
+        const char
+                *instance; /* who holds a job's lease; NULL = "headraced". Unique among daemons */
         /* Value of @key in the plugin's section, NULL = its default. Any thread. May be NULL. */
         const char *(*config)(void *arg, const char *plugin, const char *key);
         void *config_arg;
@@ -86,10 +88,10 @@ int host_bootstrap_admin(struct host *h, const char *login, const char *password
 /* ---- one request ---- */
 
 struct host_request {
-        const char *method;          /* "GET" */
-        const char *path;            /* still percent-encoded, without the query */
-        const char *query;           /* without '?'; NULL = none */
-        const void *body;            /* NULL = none */
+        const char *method; /* "GET" */
+        const char *path;   /* still percent-encoded, without the query */
+        const char *query;  /* without '?'; NULL = none */
+        const void *body;   /* NULL = none */
         size_t body_len;
         const char *token;           /* bearer token or session cookie; NULL = none */
         bool local_admin;            /* a unix socket peer with uid 0 or the daemon's own */
@@ -103,9 +105,10 @@ struct host_reply {
         const char *content_type; /* borrowed or static */
         const char *file_name;    /* NULL unless a file; borrowed from the reply */
         const char *request_id;
-        const char *session;      /* token to set as the session cookie, "" to clear it, NULL = neither */
-        int retry_after_s;        /* 0 = none */
-        const char *allow;        /* with 405: methods the path has */
+        const char
+                *session;  /* token to set as the session cookie, "" to clear it, NULL = neither */
+        int retry_after_s; /* 0 = none */
+        const char *allow; /* with 405: methods the path has */
         struct buf body;
 };
 

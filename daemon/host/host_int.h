@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include <stdio.h>
+
 #include "arena.h"
 #include "host.h"
 #include "log.h"
@@ -14,17 +16,17 @@
 #include "route.h"
 
 enum {
-        HOST_ATTEMPTS = 5,           /* of an operation or job piece that asks for another try */
+        HOST_ATTEMPTS = 5, /* of an operation or job piece that asks for another try */
         HOST_MAX_PLUGINS = 64,
         HOST_MAX_STATUS = 48,
         HOST_MAX_GRANTS = 64,
         HOST_SCOPE_SIZE = 512,
         HOST_ID_SIZE = 64,
         HOST_TOKEN_BYTES = 32,
-        HOST_TOKEN_TEXT = 68,        /* "hr_" + 64 hexadecimal digits + NUL */
+        HOST_TOKEN_TEXT = 68, /* "hr_" + 64 hexadecimal digits + NUL */
         HOST_LOGIN_SIZE = 65,
-        HOST_EVENT_FAILURES = 5,     /* in a row, then the plugin's events are suspended */
-        HOST_JOB_ATTEMPTS = 5,       /* without progress, then the job has failed */
+        HOST_EVENT_FAILURES = 5, /* in a row, then the plugin's events are suspended */
+        HOST_JOB_ATTEMPTS = 5,   /* without progress, then the job has failed */
         HOST_CALL_MEMORY = 512 << 20,
 };
 
@@ -52,7 +54,7 @@ struct grant {
 
 struct identity {
         bool known;
-        bool all;             /* administrator by the socket, or the system itself */
+        bool all; /* administrator by the socket, or the system itself */
         int user_id, token_id;
         char login[HOST_LOGIN_SIZE];
         const char *name;
@@ -131,21 +133,21 @@ struct hr_call {
         struct host_plugin *plugin;
         const struct hr_operation *op; /* NULL in an event handler or a job */
         const struct identity *who;
-        struct hr_job *job;            /* NULL unless in a job */
-        char scope[HOST_SCOPE_SIZE];   /* "*" or "{1,2}" */
+        struct hr_job *job;          /* NULL unless in a job */
+        char scope[HOST_SCOPE_SIZE]; /* "*" or "{1,2}" */
         const char *actor;
         const char *request_id, *peer;
-        const struct params *params;   /* NULL in an event handler or a job */
+        const struct params *params; /* NULL in an event handler or a job */
 
-        struct arena arena;            /* reset at every try */
+        struct arena arena; /* reset at every try */
         struct db_conn *conn;
         bool in_tx;
-        enum hr_status broken;         /* first failure of a statement; nothing runs after it */
+        enum hr_status broken; /* first failure of a statement; nothing runs after it */
         struct hr_rows *rows;
         struct problem problem;
-        struct buf audits, events;     /* JSON array members of this transaction, comma-separated */
-        bool submitted;                /* a job was queued */
-        const char *object;            /* for the audit line: last path parameter */
+        struct buf audits, events; /* JSON array members of this transaction, comma-separated */
+        bool submitted;            /* a job was queued */
+        const char *object;        /* for the audit line: last path parameter */
 
         /* reply */
         int status;
@@ -153,7 +155,7 @@ struct hr_call {
         struct buf body;
         char session[HOST_TOKEN_TEXT];
         bool session_set;
-        const char *stored_reply;      /* kept for repetitions instead of a body with a secret */
+        const char *stored_reply; /* kept for repetitions instead of a body with a secret */
         int retry_after_s;
 };
 
@@ -216,9 +218,9 @@ struct run_input {
         const struct identity *who;
         const struct params *params;
         const char *request_id, *peer, *idempotency_key;
-        const char *object;      /* last path parameter, for the audit trail; NULL = none */
-        const uint8_t *hash;     /* SHA-256 of the request; NULL = no idempotency */
-        struct arena *arena;     /* the reply's strings */
+        const char *object;  /* last path parameter, for the audit trail; NULL = none */
+        const uint8_t *hash; /* SHA-256 of the request; NULL = no idempotency */
+        struct arena *arena; /* the reply's strings */
 };
 void run_operation(struct host *h, const struct run_input *in, struct host_reply *reply);
 void reply_problem(struct host_reply *reply, const struct problem *p);

@@ -30,9 +30,8 @@ int password_hash(const char *password, char out[static 128])
 bool password_verify(const char *encoded, const char *password)
 {
         /* An unknown login costs the same time as a known one. */
-        static const char nobody[] =
-                "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
-                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        static const char nobody[] = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
+                                     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         bool any = encoded && encoded[0];
 
         return argon2id_verify(any ? encoded : nobody, password, strlen(password)) == ARGON2_OK &&
@@ -148,8 +147,8 @@ static void identity_fill(struct db_rows *rows, struct arena *a, struct identity
                 if (db_rows_null(rows, i, permissions))
                         continue;
                 g->permissions = arena_str(a, db_rows_text(rows, i, permissions));
-                g->branch_id = db_rows_null(rows, i, branch) ? -1
-                                                              : (int)db_rows_int(rows, i, branch);
+                g->branch_id =
+                        db_rows_null(rows, i, branch) ? -1 : (int)db_rows_int(rows, i, branch);
                 ret->n += g->permissions != NULL;
         }
 }

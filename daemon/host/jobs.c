@@ -82,8 +82,9 @@ static void event_ended(struct hr_call *c, const struct hr_job *job, const char 
 
         snprintf(key, sizeof key, "%" PRId64, job->id);
         snprintf(type, sizeof type, "job.%s", status);
-        buf_printf(&body, "{\"job_id\":%" PRId64 ",\"type\":\"%s\",\"done\":%" PRId64
-                          ",\"total\":%" PRId64 ",\"error\":",
+        buf_printf(&body,
+                   "{\"job_id\":%" PRId64 ",\"type\":\"%s\",\"done\":%" PRId64 ",\"total\":%" PRId64
+                   ",\"error\":",
                    job->id, job->type, job->done, job->total);
         buf_put_json_str(&body, error, strlen(error));
         buf_put_str(&body, "}");
@@ -132,10 +133,11 @@ static void again(struct hr_call *c, const struct taken *t, const char *error)
 
 static void job_failed(struct hr_call *c, struct taken *t, enum hr_status st)
 {
-        char error[PROBLEM_TEXT_SIZE];
+        char text[PROBLEM_TEXT_SIZE];
+        const char *error = text;
         bool cancelled = st == HR_REJECT && !strcmp(c->problem.code, "cancelled");
 
-        snprintf(error, sizeof error, "%s",
+        snprintf(text, sizeof text, "%s",
                  c->problem.status ? c->problem.text
                  : st == HR_RETRY  ? "could not be finished; it kept asking for another try"
                                    : "failed by a defect; the log has more");
@@ -235,7 +237,6 @@ void jobs_release_own(struct host *h)
                 db_commit(c);
         db_give(h->db, c);
 }
-
 
 enum { KEEP_MS = 10000, PURGE_EVERY = 60 };
 

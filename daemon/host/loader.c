@@ -105,8 +105,8 @@ static struct host_plugin *plugin_find(struct host *h, const char *name)
 }
 
 /* Takes @dl in any case. */
-static int plugin_add(struct host *h, const struct hr_plugin *descriptor, void *dl, const char *path,
-                      struct buf *errors)
+static int plugin_add(struct host *h, const struct hr_plugin *descriptor, void *dl,
+                      const char *path, struct buf *errors)
 {
         const char *where = path ? path : descriptor->name ? descriptor->name : "builtin";
         int r = plugin_check(descriptor, where, errors);
@@ -219,7 +219,8 @@ static int visit(struct host *h, struct host_plugin *p, struct buf *errors)
                 int e;
 
                 if (!other) {
-                        host_say(errors, "%s: it needs plugin %s, which is not there; install %s.so",
+                        host_say(errors,
+                                 "%s: it needs plugin %s, which is not there; install %s.so",
                                  p->p->name, *need, *need);
                         r = -EINVAL;
                         continue;

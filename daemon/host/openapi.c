@@ -65,7 +65,8 @@ static json_t *schema(const struct hr_param *p)
         if ((p->min || p->max) && (text || number)) {
                 json_object_set_new(s, text ? "minLength" : "minimum", json_integer(p->min));
                 if (p->max)
-                        json_object_set_new(s, text ? "maxLength" : "maximum", json_integer(p->max));
+                        json_object_set_new(s, text ? "maxLength" : "maximum",
+                                            json_integer(p->max));
         }
         return s;
 }
@@ -82,9 +83,9 @@ static json_t *responses(const struct hr_operation *op)
         json_t *all = json_object();
         const char *type = op->flags & HR_OP_FILE ? "application/octet-stream" : "application/json";
 
-        json_object_set_new(all, "200",
-                            json_pack("{s:s,s:{s:{s:{}}}}", "description", "Done", "content", type,
-                                      "schema"));
+        json_object_set_new(
+                all, "200",
+                json_pack("{s:s,s:{s:{s:{}}}}", "description", "Done", "content", type, "schema"));
         if (!(op->flags & HR_OP_PUBLIC)) {
                 json_object_set_new(all, "401", problem_ref("Not logged in"));
                 json_object_set_new(all, "403", problem_ref("Not allowed"));
@@ -160,23 +161,24 @@ static json_t *operation(const struct host_op *o)
 
 static json_t *components(void)
 {
-        return json_pack(
-                "{s:{s:{s:s,s:[s,s,s],s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s}}}},"
-                "s:{s:{s:s,s:s},s:{s:s,s:s,s:s}}}",
-                "schemas", "Problem", "type", "object", "required", "status", "title", "code",
-                "properties", "type", "type", "string", "status", "type", "integer", "title", "type",
-                "string", "detail", "type", "string", "code", "type", "string", "param", "type",
-                "string", "request_id", "type", "string", "securitySchemes", "bearer", "type",
-                "http", "scheme", "bearer", "session", "type", "apiKey", "in", "cookie", "name",
-                "headrace_session");
+        return json_pack("{s:{s:{s:s,s:[s,s,s],s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s},s:{s:s},"
+                         "s:{s:s}}}},"
+                         "s:{s:{s:s,s:s},s:{s:s,s:s,s:s}}}",
+                         "schemas", "Problem", "type", "object", "required", "status", "title",
+                         "code", "properties", "type", "type", "string", "status", "type",
+                         "integer", "title", "type", "string", "detail", "type", "string", "code",
+                         "type", "string", "param", "type", "string", "request_id", "type",
+                         "string", "securitySchemes", "bearer", "type", "http", "scheme", "bearer",
+                         "session", "type", "apiKey", "in", "cookie", "name", "headrace_session");
 }
 
 void host_openapi(struct host *h, struct buf *json)
 {
         json_t *paths = json_object();
-        json_t *root = json_pack("{s:s,s:{s:s,s:s},s:o,s:[{s:[]},{s:[]}],s:o}", "openapi", "3.1.0",
-                                 "info", "title", "Headrace", "version", HEADRACE_VERSION, "paths",
-                                 paths, "security", "bearer", "session", "components", components());
+        json_t *root =
+                json_pack("{s:s,s:{s:s,s:s},s:o,s:[{s:[]},{s:[]}],s:o}", "openapi", "3.1.0", "info",
+                          "title", "Headrace", "version", HEADRACE_VERSION, "paths", paths,
+                          "security", "bearer", "session", "components", components());
 
         for (size_t i = 0; root && i < h->ops_n; i++) {
                 const struct hr_operation *op = h->ops[i].op;
@@ -207,9 +209,9 @@ static void set_text(json_t *j, const char *name, const char *value)
 static json_t *param_row(const struct hr_param *p)
 {
         static const char *const places[] = { "query", "path", "body" };
-        json_t *j = json_pack("{s:s,s:s,s:s,s:b}", "name", p->name, "type",
-                              params_type_name(p->type), "where", places[p->where], "required",
-                              p->required);
+        json_t *j =
+                json_pack("{s:s,s:s,s:s,s:b}", "name", p->name, "type", params_type_name(p->type),
+                          "where", places[p->where], "required", p->required);
 
         set_text(j, "help", p->help);
         set_text(j, "choices", p->choices);

@@ -191,9 +191,9 @@ static int check_bytes(struct check *c, const char *s)
 static int check_value(struct check *c, const char *s)
 {
         static int (*const checks[])(struct check *, const char *) = {
-                [HR_TEXT] = check_text, [HR_INT] = check_int,   [HR_BOOL] = check_bool,
-                [HR_DECIMAL] = check_decimal, [HR_DATE] = check_date, [HR_TIME] = check_time,
-                [HR_JSON] = check_json, [HR_BYTES] = check_bytes,
+                [HR_TEXT] = check_text,       [HR_INT] = check_int,     [HR_BOOL] = check_bool,
+                [HR_DECIMAL] = check_decimal, [HR_DATE] = check_date,   [HR_TIME] = check_time,
+                [HR_JSON] = check_json,       [HR_BYTES] = check_bytes,
         };
 
         c->value->text = s;
@@ -252,21 +252,22 @@ static int unknown(const struct hr_param *table, const char *name, enum hr_where
                 if ((unsigned char)*s >= 0x80 || *s < ' ')
                         *s = '?';
         if (elsewhere)
-                return problem_set(problem, 422, "misplaced_parameter", shown, "%s belongs in the %s",
-                                   shown,
+                return problem_set(problem, 422, "misplaced_parameter", shown,
+                                   "%s belongs in the %s", shown,
                                    elsewhere->where == HR_BODY   ? "JSON body"
                                    : elsewhere->where == HR_PATH ? "path"
                                                                  : "query");
         return problem_set(problem, 422, "unknown_parameter", shown,
-                           "There is no parameter %s here%s%s%s", shown,
-                           meant ? "; is " : "", meant ? meant : "", meant ? " meant?" : "");
+                           "There is no parameter %s here%s%s%s", shown, meant ? "; is " : "",
+                           meant ? meant : "", meant ? " meant?" : "");
 }
 
 static int take(struct arena *a, struct params *p, const struct hr_param *param, const char *text,
                 struct problem *problem)
 {
-        struct check c = { .arena = a, .param = param, .value = value_of(p, param),
-                           .problem = problem };
+        struct check c = {
+                .arena = a, .param = param, .value = value_of(p, param), .problem = problem
+        };
         int r;
 
         if (c.value->text)
@@ -372,8 +373,9 @@ const char *json_member_raw(const char *json, size_t n, const char *name, size_t
 
 static const char *json_kind(const json_t *j)
 {
-        static const char *const kinds[] = { "an object", "an array",     "text",  "a whole number",
-                                             "a number",  "true or false", "true or false", "null" };
+        static const char *const kinds[] = { "an object",      "an array", "text",
+                                             "a whole number", "a number", "true or false",
+                                             "true or false",  "null" };
 
         return kinds[json_typeof(j)];
 }
@@ -394,9 +396,9 @@ static const char *member_text(struct arena *a, const struct hr_param *param, co
         case HR_BOOL:
                 return json_is_boolean(j) ? (json_is_true(j) ? "true" : "false") : NULL;
         case HR_INT:
-                return json_is_integer(j) ? arena_printf(a, "%" JSON_INTEGER_FORMAT,
-                                                         json_integer_value(j))
-                                          : NULL;
+                return json_is_integer(j)
+                               ? arena_printf(a, "%" JSON_INTEGER_FORMAT, json_integer_value(j))
+                               : NULL;
         case HR_DECIMAL:
                 if (json_is_string(j))
                         return arena_str(a, json_string_value(j));
@@ -418,10 +420,14 @@ static const char *member_text(struct arena *a, const struct hr_param *param, co
 static int read_member(struct arena *a, const struct hr_param *param, const json_t *j,
                        struct params *p, struct problem *problem)
 {
-        static const char *const wanted[] = { "text", "a whole number", "true or false",
+        static const char *const wanted[] = { "text",
+                                              "a whole number",
+                                              "true or false",
                                               "a decimal number, best as text such as \"12.50\"",
-                                              "a date as text", "an instant as text",
-                                              "an object or array", "base64 text" };
+                                              "a date as text",
+                                              "an instant as text",
+                                              "an object or array",
+                                              "base64 text" };
         const char *text;
 
         if (json_is_null(j))

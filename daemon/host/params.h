@@ -33,7 +33,7 @@ struct params_input {
         const char *query; /* NULL = none */
         const char *body;  /* NULL = none */
         size_t body_len;
-        bool anywhere;     /* the body may hold path and query parameters too */
+        bool anywhere; /* the body may hold path and query parameters too */
 };
 
 /* Fills *@ret, memory in @a. 0; -EINVAL with *@problem; -ENOMEM with a 503 problem. */

@@ -76,10 +76,11 @@ static int authenticate(struct host_request_item *item, const struct hr_operatio
                 return 0;
         }
         if (!who->known)
-                return problem_set(problem, 401, r->token ? "bad_token" : "unauthenticated", NULL,
-                                   r->token ? "The token is unknown, expired or revoked; log in again"
-                                            : "Log in with POST /v1/login and send the token as "
-                                              "Authorization: Bearer TOKEN");
+                return problem_set(
+                        problem, 401, r->token ? "bad_token" : "unauthenticated", NULL,
+                        r->token ? "The token is unknown, expired or revoked; log in again"
+                                 : "Log in with POST /v1/login and send the token as "
+                                   "Authorization: Bearer TOKEN");
         if (!identity_may(who, op->permission))
                 return problem_set(problem, 403, "forbidden", NULL, "This needs the permission %s",
                                    op->permission);
@@ -94,7 +95,8 @@ static const char *last_capture(const struct route_match *m)
 static int prepare(struct host_request_item *item, struct input *in, struct problem *problem)
 {
         const struct host_request *r = &item->in;
-        struct params_input from = { .query = r->query, .body = item->body,
+        struct params_input from = { .query = r->query,
+                                     .body = item->body,
                                      .body_len = r->body_len };
         const struct host_op *op;
         int e = routes_find(&item->host->routes, r->method, r->path, &item->arena, &in->match,
@@ -131,10 +133,14 @@ static void serve(struct host_request_item *item)
                 reply_problem(&reply, &problem);
         } else {
                 struct run_input run = {
-                        .op = in->match.target, .who = &in->who, .params = &in->params,
-                        .request_id = item->request_id, .peer = item->in.peer,
+                        .op = in->match.target,
+                        .who = &in->who,
+                        .params = &in->params,
+                        .request_id = item->request_id,
+                        .peer = item->in.peer,
                         .idempotency_key = item->in.idempotency_key,
-                        .object = last_capture(&in->match), .hash = in->hash,
+                        .object = last_capture(&in->match),
+                        .hash = in->hash,
                         .arena = &item->arena,
                 };
 
@@ -288,7 +294,8 @@ static const char *path_object(const struct params *p)
 static void call_named(struct host *h, const struct identity *who, const char *operation,
                        const char *json, struct arena *a, struct host_reply *reply)
 {
-        struct params_input from = { .body = json, .body_len = json ? strlen(json) : 0,
+        struct params_input from = { .body = json,
+                                     .body_len = json ? strlen(json) : 0,
                                      .anywhere = true };
         struct params *params = arena_alloc(a, sizeof *params);
         struct host_op *op = host_find_op(h, operation);
@@ -309,9 +316,13 @@ static void call_named(struct host *h, const struct identity *who, const char *o
         }
         host_random_hex((char *)hash, 15);
         run_operation(h,
-                      &(struct run_input){ .op = op, .who = who, .params = params,
-                                           .request_id = reply->request_id, .peer = "",
-                                           .object = path_object(params), .hash = hash,
+                      &(struct run_input){ .op = op,
+                                           .who = who,
+                                           .params = params,
+                                           .request_id = reply->request_id,
+                                           .peer = "",
+                                           .object = path_object(params),
+                                           .hash = hash,
                                            .arena = a },
                       reply);
 }

@@ -260,8 +260,8 @@ int routes_find(const struct routes *r, const char *method, const char *path, st
         ret->target = best->target;
         for (size_t i = 0; i < best->n; i++)
                 if (best->segments[i].capture)
-                        ret->captures[ret->n++] = (struct route_capture){
-                                .name = best->segments[i].text, .value = segments[i]
-                        };
+                        ret->captures[ret->n++] =
+                                (struct route_capture){ .name = best->segments[i].text,
+                                                        .value = segments[i] };
         return 0;
 }

@@ -15,8 +15,9 @@ enum { AUDIT_LONG = 2048, BACKOFF_MS = 15 };
 
 static bool is_secret(const char *name)
 {
-        static const char *const words[] = { "password", "secret", "token", "guek", "gak", "lls",
-                                             "hls",      "psk",    "dedicated", "pin", "private" };
+        static const char *const words[] = { "password",  "secret", "token",  "guek",
+                                             "gak",       "lls",    "hls",    "psk",
+                                             "dedicated", "pin",    "private" };
 
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
                 if (!strcmp(name, words[i]) || strstr(name, "password") || strstr(name, "secret"))

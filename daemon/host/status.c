@@ -73,13 +73,13 @@ static json_t *cursors(struct host *h)
 
         if (c && db_query(c, sql_cursor_list, 0, NULL, &rows) == DB_OK)
                 for (size_t i = 0; i < db_rows_count(rows); i++)
-                        json_object_set_new(
-                                all, db_rows_text(rows, i, 0),
-                                json_pack("{s:I,s:I,s:s,s:b}", "behind",
-                                          (json_int_t)db_rows_int(rows, i, 1), "failures",
-                                          (json_int_t)db_rows_int(rows, i, 2), "error",
-                                          db_rows_text(rows, i, 3), "suspended",
-                                          !strcmp(db_rows_text(rows, i, 4), "t")));
+                        json_object_set_new(all, db_rows_text(rows, i, 0),
+                                            json_pack("{s:I,s:I,s:s,s:b}", "behind",
+                                                      (json_int_t)db_rows_int(rows, i, 1),
+                                                      "failures",
+                                                      (json_int_t)db_rows_int(rows, i, 2), "error",
+                                                      db_rows_text(rows, i, 3), "suspended",
+                                                      !strcmp(db_rows_text(rows, i, 4), "t")));
         db_rows_free(rows);
         if (c)
                 db_give(h->db, c);
@@ -204,15 +204,17 @@ static void operation_metrics(struct host *h, struct buf *text)
                 n[2] = atomic_load(&o->failed);
                 n[0] = calls > n[1] + n[2] ? calls - n[1] - n[2] : 0;
                 for (int k = 0; k < 3; k++)
-                        buf_printf(text,
-                                   "headrace_operations_total{operation=\"%s\",result=\"%s\"} %lu\n",
-                                   o->op->name, results[k], n[k]);
+                        buf_printf(
+                                text,
+                                "headrace_operations_total{operation=\"%s\",result=\"%s\"} %lu\n",
+                                o->op->name, results[k], n[k]);
         }
         buf_put_str(text, "# TYPE headrace_operation_seconds_total counter\n");
         for (size_t i = 0; i < h->ops_n; i++)
                 if (atomic_load(&h->ops[i].calls))
-                        buf_printf(text, "headrace_operation_seconds_total{operation=\"%s\"} %.6f\n",
-                                   h->ops[i].op->name, (double)atomic_load(&h->ops[i].micros) / 1e6);
+                        buf_printf(
+                                text, "headrace_operation_seconds_total{operation=\"%s\"} %.6f\n",
+                                h->ops[i].op->name, (double)atomic_load(&h->ops[i].micros) / 1e6);
 }
 
 void host_metrics(struct host *h, struct buf *text)
