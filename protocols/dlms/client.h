@@ -25,8 +25,9 @@
 #include <stdint.h>
 
 #include "../core.h"
+#include "axdr.h"
+#include "channel.h"
 #include "dlms.h"
-#include "hdlc.h"
 #include "security.h"
 
 enum { DLMS_CLIENT_PDU_MAX = 2048, DLMS_CLIENT_LIST_MAX = 32 };
@@ -109,33 +110,34 @@ struct dlms_event {
         uint32_t counter; /* FAILED, EXCEPTION_COUNTER: the one the meter expects, 0 unknown */
 };
 
-/* Embed it in the session object. Read-only outside client*.c. */
+/* Embed it in the session object; not to be moved after init. Read-only outside client*.c. */
 struct dlms_client {
         struct dlms_client_config cfg;
         enum dlms_client_state state;
-        bool list_pending, established, fresh_reply;
-        uint8_t invoke_id, retries_left, resume_error;
-        uint8_t challenge_len; /* StoC */
-        uint8_t challenge[DLMS_CHALLENGE_MAX];
-        uint8_t server_title[DLMS_TITLE_SIZE]; /* from the AARE */
-        uint32_t conformance;                  /* granted */
-        uint16_t peer_pdu;                     /* largest APDU the meter takes */
-        uint64_t ic_next, server_ic;
-        uint32_t block; /* number awaited */
-        uint8_t list_n, list_at;
-        size_t list_offset, scratch_len;
-        size_t sent_plain_len; /* request kept for segmentation */
+        enum dlms_error failed; /* FAILED event still to be told */
+        bool closed;            /* CLOSED event still to be told */
+        bool collecting;        /* blocks go to cfg.scratch */
+        bool list;              /* request in flight has several items */
+        uint8_t invoke_id, retries_left, failed_detail;
+        uint8_t list_at, list_n; /* items of the reply still to be told */
+        uint8_t server_challenge_len;
+        uint8_t server_challenge[DLMS_CHALLENGE_MAX];
+        uint8_t server_title[DLMS_TITLE_SIZE]; /* configured, or from the AARE */
+        bool has_server_title;
+        uint16_t peer_pdu;    /* largest APDU the meter takes */
+        uint32_t conformance; /* granted */
+        uint32_t failed_counter;
+        uint32_t block;       /* number awaited */
+        uint32_t round_trips; /* how often the meter was waited for */
+        uint64_t ic_next, server_ic, server_ic_dedicated;
+        size_t scratch_len;
         int64_t deadline_ms;
         struct dlms_event event;
-        struct hdlc_link link; /* HDLC only */
-        size_t frame_len;      /* bytes of the frame being received */
-        size_t apdu_len;       /* bytes of the APDU being put together */
-        size_t out_len, out_done, tx_len, tx_done;
-        uint32_t round_trips; /* how often we waited for the meter */
-        uint8_t frame[HDLC_FRAME_MAX];
+        struct axdr_reader items;
+        struct channel channel;
         uint8_t apdu[DLMS_CLIENT_PDU_MAX + 64];
-        uint8_t tx[1024];  /* APDU being sent, may need segments */
-        uint8_t out[1152]; /* framed bytes to send */
+        uint8_t tx[1024 + 64];
+        uint8_t out[1024 + 128];
 };
 
 extern const struct core_ops dlms_client_core;

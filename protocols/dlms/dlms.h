@@ -115,7 +115,6 @@ const char *dlms_conformance_name(unsigned bit);
         XX(TIMEOUT_HLS, timeout_hls,                                                               \
            "no answer to the HLS authentication: the meter may not know our key")                  \
         XX(TIMEOUT_REQUEST, timeout_request, "no answer to a request")                             \
-        XX(TIMEOUT_RELEASE, timeout_release, "no answer to the release request")                   \
         XX(HDLC_REFUSED, hdlc_refused,                                                             \
            "the meter refused the HDLC connection (DM): busy or wrong address")                    \
         XX(HDLC_REJECTED, hdlc_rejected, "the meter rejected an HDLC frame (FRMR)")                \

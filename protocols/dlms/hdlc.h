@@ -49,6 +49,11 @@ uint16_t hdlc_crc(const uint8_t *p, size_t n);
 /* How many bytes the frame starting at @p (its opening flag) has, flags included; 0 = more bytes
  * are needed to tell; a negative DLMS_E_ (-DLMS_E_HDLC_FORMAT) when none starts here. */
 int hdlc_frame_size(const uint8_t *p, size_t n);
+/* Fills @buf (HDLC_FRAME_MAX bytes, *@len used) with bytes of a stream until one frame is whole,
+ * skipping what is no frame. Returns how many of @n it took. To go on after a whole frame set
+ * *@len to 1: its closing flag may be the next one's opening flag. */
+size_t hdlc_collect(uint8_t *buf, size_t *len, const uint8_t *in, size_t n, bool *ret_whole);
+
 /* Parses exactly one whole frame of @n bytes. 0, DLMS_E_HDLC_FORMAT (flags, type, length),
  * _HDLC_ADDRESS, _HDLC_HCS, _HDLC_FCS, _TRUNCATED. On _HCS and _FCS *@ret is filled in. */
 int hdlc_frame_parse(const uint8_t *p, size_t n, struct hdlc_frame *ret);
@@ -71,13 +76,3 @@ struct hdlc_params {
 size_t hdlc_params_write(const struct hdlc_params *p, uint8_t out[static 32]);
 /* Missing fields keep what *@ret held. 0 or DLMS_E_HDLC_FORMAT. */
 int hdlc_params_read(const uint8_t *info, size_t n, struct hdlc_params *ret);
-
-/* One end of a connection: sequence numbers and what was negotiated. */
-struct hdlc_link {
-        uint32_t local, remote; /* addresses */
-        uint8_t local_size, remote_size;
-        uint8_t vs, vr; /* next to send, next expected */
-        uint8_t window_tx, window_rx;
-        uint16_t info_tx, info_rx;
-        bool connected;
-};

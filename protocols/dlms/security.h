@@ -55,8 +55,8 @@ struct dlms_crypto *dlms_crypto_new(void);
 void dlms_crypto_free(struct dlms_crypto *c);
 
 /* Protects @plain (@n bytes) into @out: SC, invocation counter, ciphertext, tag. @sc says what is
- * applied and the suite; @dedicated picks the key. *@ret_len bytes written. @out must not overlap
- * @plain except that plain == out + DLMS_SC_HEADER_SIZE is allowed (in place).
+ * applied and the suite; @dedicated picks the key. *@ret_len bytes written. @out may overlap
+ * @plain (ciphering in place).
  * 0, DLMS_E_TOO_LONG, DLMS_E_KEY_MISSING, DLMS_E_SECURITY, DLMS_E_CRYPTO. */
 int dlms_protect(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated, uint8_t sc,
                  const uint8_t title[static DLMS_TITLE_SIZE], uint32_t ic, const uint8_t *plain,

@@ -16,11 +16,11 @@
 
 #include "../core.h"
 #include "axdr.h"
+#include "channel.h"
 #include "dlms.h"
-#include "hdlc.h"
 #include "security.h"
 
-enum { DLMS_SERVER_PDU_MAX = 1024 };
+enum { DLMS_SERVER_PDU_MAX = 1024, DLMS_SERVER_TX_MAX = 2048 };
 
 /*
  * The objects of a meter. @meter is the caller's pointer. They return an enum dlms_access_result
@@ -51,7 +51,7 @@ struct dlms_server_config {
         struct dlms_keys keys;
         uint8_t title[DLMS_TITLE_SIZE];
         uint32_t conformance;       /* offered; 0 = all this server can do */
-        uint16_t max_pdu;           /* largest APDU taken and sent; 0 = DLMS_SERVER_PDU_MAX */
+        uint16_t max_pdu;           /* largest APDU taken, at most DLMS_SERVER_PDU_MAX; 0 = that */
         struct dlms_crypto *crypto; /* borrowed, one a thread; NULL only without security */
         uint32_t idle_ms;           /* closes the session when nothing comes; 0 = 120000 */
         const struct dlms_server_objects *objects;
@@ -71,37 +71,33 @@ enum dlms_server_state {
         DLMS_SERVER_CLOSED, /* close the transport */
 };
 
+/* Not to be moved after init. Read-only outside server*.c. */
 struct dlms_server {
         const struct dlms_server_config *cfg;  /* borrowed */
         struct dlms_server_counters *counters; /* borrowed */
         void *meter;                           /* borrowed, for the callbacks */
         enum dlms_server_state state;
         enum dlms_error error; /* why CLOSED; 0 = as the client wished */
-        uint16_t client_sap, peer_pdu;
-        bool ciphered; /* this association's application context */
-        bool reply_general, reply_dedicated;
-        uint8_t reply_tag; /* ciphering used by the request */
+        bool ciphered;         /* this association's application context */
         uint8_t auth;
-        uint8_t client_title[DLMS_TITLE_SIZE];
-        uint8_t ctos[DLMS_CHALLENGE_MAX], stoc[DLMS_CHALLENGE_MAX];
+        bool reply_ciphered, reply_general, reply_dedicated; /* as the request was */
         uint8_t ctos_len, stoc_len;
-        bool has_dedicated;
-        uint8_t dedicated[DLMS_KEY_MAX];
+        uint8_t ctos[DLMS_CHALLENGE_MAX], stoc[DLMS_CHALLENGE_MAX];
+        uint8_t client_title[DLMS_TITLE_SIZE];
+        struct dlms_keys keys; /* the meter's, with this session's dedicated key */
+        uint16_t peer_pdu;     /* largest APDU the client takes */
         uint32_t conformance;
-        /* GET reply being sent in blocks; lies in scratch */
-        uint32_t block;
+        uint64_t rx_dedicated;
+        uint32_t block; /* of the reply: number sent last */
         size_t reply_len, reply_done;
-        uint8_t reply_invoke;
-        int64_t deadline_ms;
+        uint32_t requests; /* APDUs served */
+        int64_t deadline_ms, heard_ms;
         uint8_t *scratch; /* lent */
         size_t scratch_size;
-        struct hdlc_link link;
-        size_t frame_len, apdu_len, out_len, out_done, tx_len, tx_done;
-        uint32_t requests; /* APDUs served */
-        uint8_t frame[HDLC_FRAME_MAX];
+        struct channel channel;
         uint8_t apdu[DLMS_SERVER_PDU_MAX + 64];
-        uint8_t tx[DLMS_SERVER_PDU_MAX + 64];
-        uint8_t out[DLMS_SERVER_PDU_MAX + 1024];
+        uint8_t tx[DLMS_SERVER_TX_MAX + 64];
+        uint8_t out[DLMS_SERVER_TX_MAX + 128];
 };
 
 extern const struct core_ops dlms_server_core;

@@ -1,0 +1,737 @@
+#include "client_internal.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+enum { TIMEOUT_DEFAULT_MS = 5000 };
+
+static int on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
+
+/*
+ * The conversation, one line a state: what the meter owes us there (0 = nothing: an APDU is
+ * unexpected) and what its silence means.
+ */
+static const struct {
+        const char *name;
+        uint8_t expects;
+        bool waits;
+        enum dlms_error silence;
+} states[DLMS_CLIENT_N_STATES] = {
+        [DLMS_CLIENT_IDLE] = { "idle", 0, false, DLMS_E_OK },
+        [DLMS_CLIENT_CONNECTING] = { "connecting", 0, true, DLMS_E_TIMEOUT_CONNECT },
+        [DLMS_CLIENT_ASSOCIATING] = { "associating", APDU_AARE, true, DLMS_E_TIMEOUT_ASSOCIATE },
+        [DLMS_CLIENT_AUTHENTICATING] = { "authenticating", APDU_ACTION_RESPONSE, true,
+                                         DLMS_E_TIMEOUT_HLS },
+        [DLMS_CLIENT_READY] = { "ready", 0, false, DLMS_E_OK },
+        [DLMS_CLIENT_GETTING] = { "getting", APDU_GET_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
+        [DLMS_CLIENT_SETTING] = { "setting", APDU_SET_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
+        [DLMS_CLIENT_ACTING] = { "acting", APDU_ACTION_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
+        [DLMS_CLIENT_RELEASING] = { "releasing", APDU_RLRE, true, DLMS_E_OK },
+        [DLMS_CLIENT_DISCONNECTING] = { "disconnecting", 0, true, DLMS_E_OK },
+        [DLMS_CLIENT_CLOSED] = { "closed", 0, false, DLMS_E_OK },
+        [DLMS_CLIENT_FAILED] = { "failed", 0, false, DLMS_E_OK },
+};
+
+const char *dlms_client_state_name(enum dlms_client_state s)
+{
+        return states[s].name;
+}
+
+void client_enter(struct dlms_client *c, enum dlms_client_state next, int64_t now_ms)
+{
+        c->state = next;
+        if (!states[next].waits) {
+                c->deadline_ms = CORE_NO_DEADLINE;
+                return;
+        }
+        c->failed_detail = 0;
+        c->deadline_ms = now_ms + c->cfg.timeout_ms;
+        c->retries_left = c->cfg.retries;
+        c->channel.error = DLMS_E_OK;
+        c->round_trips++;
+}
+
+void client_emit(struct dlms_client *c, const struct dlms_event *ev)
+{
+        c->event = *ev;
+}
+
+void client_fail(struct dlms_client *c, enum dlms_error error)
+{
+        if (c->state == DLMS_CLIENT_FAILED || c->state == DLMS_CLIENT_CLOSED)
+                return;
+        client_enter(c, DLMS_CLIENT_FAILED, 0);
+        c->failed = error;
+}
+
+static void finish(struct dlms_client *c)
+{
+        client_enter(c, DLMS_CLIENT_CLOSED, 0);
+        c->closed = true;
+}
+
+int client_take_counter(struct dlms_client *c, uint32_t *ret)
+{
+        if (c->ic_next >= c->cfg.ic_end)
+                return DLMS_E_COUNTER_EXHAUSTED;
+        *ret = (uint32_t)c->ic_next++;
+        return 0;
+}
+
+/* ---- settings ---- */
+
+static bool settings_good(const struct dlms_client_config *cfg)
+{
+        bool crypto = cfg->policy != DLMS_POLICY_NONE || cfg->auth == DLMS_AUTH_GMAC;
+        bool digest = cfg->auth == DLMS_AUTH_HLS_MD5 || cfg->auth == DLMS_AUTH_HLS_SHA1 ||
+                      cfg->auth == DLMS_AUTH_HLS_SHA256;
+
+        if (cfg->policy & ~DLMS_POLICY_AUTHENTICATED_ENCRYPTED || cfg->keys.suite > 2)
+                return false;
+        if (crypto && (!cfg->crypto || !cfg->keys.has_ek || cfg->ic_end > (uint64_t)UINT32_MAX + 1))
+                return false;
+        if ((cfg->policy & DLMS_SC_AUTHENTICATED || cfg->auth == DLMS_AUTH_GMAC) &&
+            !cfg->keys.has_ak)
+                return false;
+        if (cfg->auth > DLMS_AUTH_LLS && cfg->auth != DLMS_AUTH_GMAC && !digest)
+                return false;
+        if (cfg->auth >= HLS_FIRST &&
+            (cfg->challenge_len < 8 || cfg->challenge_len > DLMS_CHALLENGE_MAX))
+                return false;
+        if (cfg->secret_len > 128 || (cfg->secret_len > 0 && !cfg->secret))
+                return false;
+        if (cfg->window_tx > 7 || cfg->window_rx > 7 || cfg->address_size == 3 ||
+            cfg->address_size > 4)
+                return false;
+        return cfg->scratch || cfg->scratch_size == 0;
+}
+
+static void init_channel(struct dlms_client *c)
+{
+        const struct dlms_client_config *cfg = &c->cfg;
+        struct channel *ch = &c->channel;
+
+        ch->framing = cfg->framing;
+        ch->client_sap = cfg->client_sap;
+        ch->server_sap = cfg->server_sap;
+        ch->physical = cfg->physical;
+        ch->server_size = cfg->address_size ? cfg->address_size
+                                            : hdlc_address_size(cfg->server_sap, cfg->physical);
+        ch->params = (struct hdlc_params){
+                .info_tx = cfg->max_info_tx ? cfg->max_info_tx : HDLC_INFO_DEFAULT,
+                .info_rx = cfg->max_info_rx ? cfg->max_info_rx : 1024,
+                .window_tx = cfg->window_tx ? cfg->window_tx : 1,
+                .window_rx = cfg->window_rx ? cfg->window_rx : 7,
+        };
+        if (ch->params.info_tx > 1024)
+                ch->params.info_tx = 1024;
+        if (ch->params.info_rx > HDLC_INFO_MAX)
+                ch->params.info_rx = HDLC_INFO_MAX;
+        ch->apdu = c->apdu;
+        ch->apdu_cap = sizeof c->apdu;
+        ch->tx = c->tx;
+        ch->tx_cap = sizeof c->tx;
+        ch->out = c->out;
+        ch->out_cap = sizeof c->out;
+}
+
+int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *config)
+{
+        static const uint8_t unknown[DLMS_TITLE_SIZE];
+
+        if (!settings_good(config))
+                return DLMS_E_ARGUMENT;
+        /* The buffers need no zeroes: only what lies before them is set. */
+        memset(c, 0, offsetof(struct dlms_client, channel));
+        memset(&c->channel, 0, offsetof(struct channel, frame));
+        c->cfg = *config;
+        if (c->cfg.max_pdu == 0 || c->cfg.max_pdu > DLMS_CLIENT_PDU_MAX)
+                c->cfg.max_pdu = DLMS_CLIENT_PDU_MAX;
+        if (c->cfg.timeout_ms == 0)
+                c->cfg.timeout_ms = TIMEOUT_DEFAULT_MS;
+        c->has_server_title = memcmp(config->server_title, unknown, sizeof unknown) != 0;
+        memcpy(c->server_title, config->server_title, DLMS_TITLE_SIZE);
+        c->ic_next = config->ic_first;
+        c->server_ic = config->server_ic;
+        c->peer_pdu = UINT16_MAX;
+        c->deadline_ms = CORE_NO_DEADLINE;
+        init_channel(c);
+        return 0;
+}
+
+void dlms_client_deinit(struct dlms_client *c)
+{
+        dlms_keys_wipe(&c->cfg.keys);
+}
+
+/* ---- sending ---- */
+
+static bool ciphered(const struct dlms_client *c)
+{
+        return c->cfg.policy != DLMS_POLICY_NONE;
+}
+
+struct axdr_writer client_begin_plain(struct dlms_client *c)
+{
+        size_t cap;
+        uint8_t *p = channel_tx(&c->channel, &cap);
+
+        return axdr_writer_of(p, cap);
+}
+
+int client_send_plain(struct dlms_client *c, struct axdr_writer *w)
+{
+        if (w->failed || w->len > c->peer_pdu)
+                return DLMS_E_TOO_LONG;
+        channel_send(&c->channel, w->len);
+        return 0;
+}
+
+struct axdr_writer client_begin(struct dlms_client *c)
+{
+        enum { ROOM = APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE };
+        struct axdr_writer w = client_begin_plain(c);
+
+        if (!ciphered(c))
+                return w;
+        return axdr_writer_of(w.p + ROOM, w.cap - ROOM - DLMS_TAG_SIZE);
+}
+
+int client_send(struct dlms_client *c, struct axdr_writer *w)
+{
+        const struct dlms_client_config *cfg = &c->cfg;
+        bool dedicated = cfg->keys.has_dedicated;
+        uint8_t head[APDU_ENVELOPE_MAX], *out, tag;
+        size_t cap, n, head_len;
+        uint32_t ic;
+        int e;
+
+        if (!ciphered(c))
+                return client_send_plain(c, w);
+        if (w->failed)
+                return DLMS_E_TOO_LONG;
+        tag = cfg->general ? (dedicated ? APDU_GENERAL_DED : APDU_GENERAL_GLO)
+                           : apdu_ciphered_tag(w->p[0], dedicated);
+        n = w->len + DLMS_SC_HEADER_SIZE +
+            (cfg->policy & DLMS_SC_AUTHENTICATED ? DLMS_TAG_SIZE : 0);
+        head_len = apdu_put_envelope(head, tag, cfg->general ? cfg->client_title : NULL, n);
+        if (head_len + n > c->peer_pdu)
+                return DLMS_E_TOO_LONG;
+        e = client_take_counter(c, &ic);
+        if (e)
+                return e;
+        out = channel_tx(&c->channel, &cap);
+        e = dlms_protect(cfg->crypto, &cfg->keys, dedicated,
+                         (uint8_t)(cfg->policy | cfg->keys.suite), cfg->client_title, ic, w->p,
+                         w->len, out + head_len, cap - head_len, &n);
+        if (e)
+                return e;
+        memcpy(out, head, head_len);
+        channel_send(&c->channel, head_len + n);
+        return 0;
+}
+
+/* ---- commands ---- */
+
+int dlms_client_open(struct dlms_client *c, int64_t now_ms)
+{
+        int e;
+
+        if (c->state != DLMS_CLIENT_IDLE)
+                return DLMS_E_BUSY;
+        if (c->cfg.framing == DLMS_FRAMING_HDLC) {
+                channel_connect(&c->channel);
+                client_enter(c, DLMS_CLIENT_CONNECTING, now_ms);
+                return 0;
+        }
+        e = client_send_aarq(c);
+        if (!e)
+                client_enter(c, DLMS_CLIENT_ASSOCIATING, now_ms);
+        return e;
+}
+
+/* Begins a request: its invoke-id-and-priority, and a clean slate for the reply. */
+static uint8_t begin_request(struct dlms_client *c)
+{
+        c->invoke_id = c->invoke_id >= 15 ? 1 : (uint8_t)(c->invoke_id + 1);
+        c->block = 1;
+        c->scratch_len = 0;
+        c->list = false;
+        return APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id;
+}
+
+static int send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
+                        int64_t now_ms)
+{
+        int e = client_send(c, w);
+
+        if (!e)
+                client_enter(c, next, now_ms);
+        return e;
+}
+
+/* Commands wait until everything the last one brought is fetched. */
+static bool ready(const struct dlms_client *c)
+{
+        return c->state == DLMS_CLIENT_READY && c->event.type == DLMS_EV_NONE &&
+               c->list_at == c->list_n && c->channel.out_len == 0;
+}
+
+int dlms_client_get(struct dlms_client *c, const struct dlms_attr *attr,
+                    const struct dlms_selection *selection, int64_t now_ms)
+{
+        struct axdr_writer w;
+
+        if (!ready(c))
+                return DLMS_E_BUSY;
+        w = client_begin(c);
+        apdu_put_get(&w, begin_request(c), attr, selection);
+        return send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
+}
+
+int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
+                         int64_t now_ms)
+{
+        struct axdr_writer w;
+        uint8_t invoke;
+
+        if (!ready(c))
+                return DLMS_E_BUSY;
+        if (n == 0 || n > DLMS_CLIENT_LIST_MAX)
+                return DLMS_E_ARGUMENT;
+        if (!(c->conformance & DLMS_CONF_MULTIPLE_REFERENCES))
+                return DLMS_E_CONFORMANCE;
+        w = client_begin(c);
+        invoke = begin_request(c);
+        c->list = true;
+        c->list_at = c->list_n = 0;
+        apdu_put_get_list(&w, invoke, attrs, n);
+        return send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
+}
+
+int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const uint8_t *data,
+                    size_t n, int64_t now_ms)
+{
+        struct axdr_writer w;
+
+        if (!ready(c))
+                return DLMS_E_BUSY;
+        if (axdr_check(data, n))
+                return DLMS_E_ARGUMENT;
+        w = client_begin(c);
+        apdu_put_set(&w, begin_request(c), attr, data, n);
+        return send_request(c, &w, DLMS_CLIENT_SETTING, now_ms);
+}
+
+int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, const uint8_t *params,
+                       size_t n, int64_t now_ms)
+{
+        struct axdr_writer w;
+
+        if (!ready(c))
+                return DLMS_E_BUSY;
+        if (params && axdr_check(params, n))
+                return DLMS_E_ARGUMENT;
+        w = client_begin(c);
+        apdu_put_action(&w, begin_request(c), method, params, n);
+        return send_request(c, &w, DLMS_CLIENT_ACTING, now_ms);
+}
+
+static void hang_up(struct dlms_client *c, int64_t now_ms)
+{
+        if (c->cfg.framing == DLMS_FRAMING_HDLC && c->channel.connected) {
+                channel_disconnect(&c->channel);
+                client_enter(c, DLMS_CLIENT_DISCONNECTING, now_ms);
+        } else {
+                finish(c);
+        }
+}
+
+int dlms_client_close(struct dlms_client *c, int64_t now_ms)
+{
+        switch (c->state) {
+        case DLMS_CLIENT_IDLE:
+        case DLMS_CLIENT_CLOSED:
+        case DLMS_CLIENT_FAILED:
+        case DLMS_CLIENT_RELEASING:
+        case DLMS_CLIENT_DISCONNECTING:
+                return DLMS_E_BUSY;
+        case DLMS_CLIENT_READY:
+                if (c->channel.out_len > 0)
+                        return DLMS_E_BUSY;
+                if (!c->cfg.no_release && client_send_rlrq(c) == 0) {
+                        client_enter(c, DLMS_CLIENT_RELEASING, now_ms);
+                        return 0;
+                }
+                hang_up(c, now_ms);
+                return 0;
+        case DLMS_CLIENT_CONNECTING:
+        case DLMS_CLIENT_ASSOCIATING:
+        case DLMS_CLIENT_AUTHENTICATING:
+        case DLMS_CLIENT_GETTING:
+        case DLMS_CLIENT_SETTING:
+        case DLMS_CLIENT_ACTING:
+        case DLMS_CLIENT_N_STATES:
+                break;
+        }
+        if (c->channel.out_len > 0)
+                return DLMS_E_BUSY;
+        hang_up(c, now_ms);
+        return 0;
+}
+
+/* ---- receiving ---- */
+
+static int check_counter(struct dlms_client *c, bool dedicated, uint32_t ic)
+{
+        uint64_t *seen = dedicated ? &c->server_ic_dedicated : &c->server_ic;
+
+        if (ic < *seen)
+                return DLMS_E_REPLAY;
+        *seen = (uint64_t)ic + 1;
+        return 0;
+}
+
+int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n)
+{
+        struct dlms_protection protection;
+        struct apdu_envelope env;
+        const uint8_t *title = c->server_title;
+        uint8_t own[DLMS_TITLE_SIZE];
+        int e;
+
+        if (!apdu_is_ciphered(p[0])) {
+                bool error = p[0] == APDU_EXCEPTION || p[0] == APDU_CONFIRMED_SERVICE_ERROR;
+
+                if (ciphered(c) && !error)
+                        return DLMS_E_NOT_CIPHERED;
+                *ret_p = p;
+                *ret_n = n;
+                return 0;
+        }
+        e = apdu_envelope_decode(p, n, &env);
+        if (e)
+                return e;
+        if (env.title) {
+                memcpy(own, env.title, sizeof own);
+                title = own;
+        }
+        e = dlms_open(c->cfg.crypto, &c->cfg.keys, env.dedicated, title,
+                      c->has_server_title ? c->server_title : NULL, p + env.offset, env.n,
+                      &protection, ret_p, ret_n);
+        if (e)
+                return e;
+        if (c->has_server_title && memcmp(title, c->server_title, DLMS_TITLE_SIZE) != 0)
+                return DLMS_E_TITLE;
+        if ((protection.sc & c->cfg.policy) != c->cfg.policy)
+                return DLMS_E_SECURITY;
+        if (*ret_n == 0)
+                return DLMS_E_TRUNCATED;
+        return check_counter(c, env.dedicated, protection.ic);
+}
+
+static int on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n)
+{
+        struct apdu_exception x;
+        int e = apdu_exception_decode(apdu, n, &x);
+
+        if (e)
+                return e;
+        c->failed_detail = (uint8_t)(x.state << 4 | x.service);
+        c->failed_counter = x.counter;
+        return apdu_exception_error(&x);
+}
+
+static void emit_result(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
+                        bool last)
+{
+        client_emit(c, &(struct dlms_event){ .type = DLMS_EV_RESULT,
+                                             .last = last,
+                                             .result = result,
+                                             .data = data,
+                                             .len = n });
+}
+
+/* Items of a with-list reply are told one by one from next_event(). */
+static int begin_items(struct dlms_client *c, const uint8_t *p, size_t n, size_t count)
+{
+        if (count == 0 || count > DLMS_CLIENT_LIST_MAX)
+                return DLMS_E_APDU;
+        axdr_reader_init(&c->items, p, n);
+        c->list_at = 0;
+        c->list_n = (uint8_t)count;
+        return 0;
+}
+
+static int finish_blocks(struct dlms_client *c)
+{
+        struct axdr_reader r;
+        size_t count;
+
+        if (!c->list) {
+                emit_result(c, 0, c->cfg.scratch, c->scratch_len, true);
+                return 0;
+        }
+        axdr_reader_init(&r, c->cfg.scratch, c->scratch_len);
+        if (!axdr_length(&r, &count))
+                return r.error;
+        return begin_items(c, r.p, axdr_left(&r), count);
+}
+
+static int on_block(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms)
+{
+        struct axdr_writer w;
+
+        if (a->result != 0) {
+                client_enter(c, DLMS_CLIENT_READY, now_ms);
+                emit_result(c, a->result, NULL, 0, true);
+                return 0;
+        }
+        if (a->block != c->block)
+                return DLMS_E_BLOCK_NUMBER;
+        if (c->cfg.scratch) {
+                if (a->n > c->cfg.scratch_size - c->scratch_len)
+                        return DLMS_E_TOO_LONG;
+                memcpy(c->cfg.scratch + c->scratch_len, a->data, a->n);
+                c->scratch_len += a->n;
+        } else if (c->list) {
+                return DLMS_E_TOO_LONG;
+        } else {
+                emit_result(c, 0, a->data, a->n, a->last);
+        }
+        if (a->last) {
+                client_enter(c, DLMS_CLIENT_READY, now_ms);
+                return c->cfg.scratch ? finish_blocks(c) : 0;
+        }
+        w = client_begin(c);
+        apdu_put_get_next(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id,
+                          c->block);
+        c->block++;
+        return send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
+}
+
+static int on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms)
+{
+        struct apdu_response a;
+        int e = apdu_response_decode(apdu, n, &a);
+
+        if (e)
+                return e;
+        if ((a.invoke & 0x0F) != c->invoke_id)
+                return DLMS_E_INVOKE_ID;
+        if (a.tag == APDU_GET_RESPONSE && a.kind == APDU_BLOCK)
+                return on_block(c, &a, now_ms);
+        if (a.kind == APDU_LIST && !c->list)
+                return DLMS_E_UNEXPECTED;
+        client_enter(c, DLMS_CLIENT_READY, now_ms);
+        if (a.kind == APDU_LIST)
+                return begin_items(c, a.data, a.n, a.count);
+        emit_result(c, a.result, a.data, a.n, true);
+        return 0;
+}
+
+static bool is_notification(uint8_t tag)
+{
+        return tag == APDU_DATA_NOTIFICATION || tag == APDU_EVENT_NOTIFICATION;
+}
+
+static int on_apdu(struct dlms_client *c, uint8_t *p, size_t n, int64_t now_ms)
+{
+        uint8_t expects = states[c->state].expects;
+        int e;
+
+        if (c->state == DLMS_CLIENT_RELEASING) {
+                /* Whatever it says, the association is over. */
+                hang_up(c, now_ms);
+                return 0;
+        }
+        if (expects == APDU_AARE && p[0] == APDU_AARE)
+                return client_on_aare(c, p, n, now_ms);
+        e = client_open_apdu(c, p, n, &p, &n);
+        if (e)
+                return e;
+        if (is_notification(p[0])) {
+                client_emit(c, &(struct dlms_event){
+                                       .type = DLMS_EV_NOTIFICATION, .data = p, .len = n });
+                return 0;
+        }
+        if (p[0] == APDU_EXCEPTION)
+                return on_exception(c, p, n);
+        if (p[0] == APDU_CONFIRMED_SERVICE_ERROR) {
+                c->failed_detail = n > 3 ? p[3] : 0;
+                return c->state == DLMS_CLIENT_ASSOCIATING ? DLMS_E_ASSOCIATION_INITIATE
+                                                           : DLMS_E_SERVICE_ERROR;
+        }
+        if (expects == 0 || p[0] != expects)
+                return DLMS_E_UNEXPECTED;
+        if (c->state == DLMS_CLIENT_AUTHENTICATING)
+                return client_on_pass4(c, p, n, now_ms);
+        return on_response(c, p, n, now_ms);
+}
+
+static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms)
+{
+        int e;
+
+        switch (ev) {
+        case CHANNEL_NOTHING:
+                return 0;
+        case CHANNEL_APDU:
+        case CHANNEL_NOTIFICATION:
+                return on_apdu(c, c->apdu, c->channel.apdu_len, now_ms);
+        case CHANNEL_CONNECTED:
+                if (c->state == DLMS_CLIENT_DISCONNECTING) {
+                        finish(c);
+                        return 0;
+                }
+                if (c->state != DLMS_CLIENT_CONNECTING)
+                        return 0; /* a second UA, to a repeated SNRM */
+                e = client_send_aarq(c);
+                if (!e)
+                        client_enter(c, DLMS_CLIENT_ASSOCIATING, now_ms);
+                return e;
+        case CHANNEL_DISCONNECTED:
+                if (c->state == DLMS_CLIENT_DISCONNECTING || c->state == DLMS_CLIENT_RELEASING) {
+                        finish(c);
+                        return 0;
+                }
+                return c->state == DLMS_CLIENT_CONNECTING ? DLMS_E_HDLC_REFUSED
+                                                          : DLMS_E_TRANSPORT_CLOSED;
+        case CHANNEL_REJECTED:
+                return DLMS_E_HDLC_REJECTED;
+        case CHANNEL_ERROR:
+                return (int)c->channel.error;
+        }
+        return 0;
+}
+
+static size_t client_recv(void *core, const uint8_t *in, size_t n, int64_t now_ms)
+{
+        struct dlms_client *c = core;
+        uint8_t vr = c->channel.vr;
+        enum channel_event ev;
+        size_t taken;
+        int e;
+
+        if (c->state == DLMS_CLIENT_FAILED || c->state == DLMS_CLIENT_CLOSED ||
+            c->event.type != DLMS_EV_NONE || c->list_at < c->list_n)
+                return 0;
+        taken = channel_recv(&c->channel, in, n, &ev);
+        e = on_event(c, ev, now_ms);
+        if (e) {
+                client_fail(c, (enum dlms_error)e);
+        } else if (vr != c->channel.vr && states[c->state].waits) {
+                /* The reply is coming in frame by frame: each one may take its time. */
+                c->deadline_ms = now_ms + c->cfg.timeout_ms;
+                if (c->channel.out_len > 0 && ev == CHANNEL_NOTHING)
+                        c->round_trips++;
+        }
+        return taken;
+}
+
+static void client_expire(void *core, int64_t now_ms)
+{
+        struct dlms_client *c = core;
+        enum dlms_error error = states[c->state].silence;
+
+        if (!states[c->state].waits || now_ms < c->deadline_ms)
+                return;
+        if (c->state == DLMS_CLIENT_RELEASING) {
+                c->channel.out_len = c->channel.out_done = 0;
+                hang_up(c, now_ms);
+                return;
+        }
+        if (c->state == DLMS_CLIENT_DISCONNECTING) {
+                finish(c);
+                return;
+        }
+        if (c->retries_left > 0 && c->channel.framing == DLMS_FRAMING_HDLC) {
+                c->retries_left--;
+                c->deadline_ms = now_ms + c->cfg.timeout_ms;
+                c->channel.out_len = c->channel.out_done = 0;
+                if (c->state == DLMS_CLIENT_CONNECTING)
+                        channel_connect(&c->channel);
+                else
+                        channel_repeat(&c->channel);
+                return;
+        }
+        /* Silence, or answers too damaged to read? */
+        client_fail(c, c->channel.error ? c->channel.error : error);
+}
+
+static void client_closed(void *core, int error, int64_t now_ms)
+{
+        struct dlms_client *c = core;
+
+        (void)now_ms;
+        if (c->state == DLMS_CLIENT_RELEASING || c->state == DLMS_CLIENT_DISCONNECTING)
+                finish(c);
+        else if (c->state == DLMS_CLIENT_IDLE && error)
+                client_fail(c, DLMS_E_TRANSPORT_CONNECT);
+        else
+                client_fail(c, DLMS_E_TRANSPORT_CLOSED);
+}
+
+static bool next_item(struct dlms_client *c, struct dlms_event *ret)
+{
+        struct dlms_event ev = { .type = DLMS_EV_RESULT, .index = c->list_at };
+
+        if (!apdu_result_next(&c->items, &ev.result, &ev.data, &ev.len)) {
+                c->list_at = c->list_n;
+                client_fail(c, (enum dlms_error)c->items.error);
+                return false;
+        }
+        c->list_at++;
+        ev.last = c->list_at == c->list_n;
+        *ret = ev;
+        return true;
+}
+
+bool dlms_client_next_event(struct dlms_client *c, struct dlms_event *ret)
+{
+        if (c->event.type != DLMS_EV_NONE) {
+                *ret = c->event;
+                c->event.type = DLMS_EV_NONE;
+                return true;
+        }
+        if (c->list_at < c->list_n && next_item(c, ret))
+                return true;
+        if (c->failed) {
+                *ret = (struct dlms_event){ .type = DLMS_EV_FAILED,
+                                            .error = c->failed,
+                                            .detail = c->failed_detail,
+                                            .counter = c->failed_counter };
+                c->failed = DLMS_E_OK;
+                return true;
+        }
+        if (c->closed) {
+                *ret = (struct dlms_event){ .type = DLMS_EV_CLOSED };
+                c->closed = false;
+                return true;
+        }
+        return false;
+}
+
+static size_t client_output(void *core, const uint8_t **ret)
+{
+        return channel_output(&((struct dlms_client *)core)->channel, ret);
+}
+
+static void client_output_done(void *core, size_t n)
+{
+        channel_output_done(&((struct dlms_client *)core)->channel, n);
+}
+
+static int64_t client_deadline(void *core)
+{
+        return ((struct dlms_client *)core)->deadline_ms;
+}
+
+const struct core_ops dlms_client_core = {
+        .recv = client_recv,
+        .expire = client_expire,
+        .closed = client_closed,
+        .output = client_output,
+        .output_done = client_output_done,
+        .deadline = client_deadline,
+};

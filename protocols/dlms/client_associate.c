@@ -1,0 +1,264 @@
+#include "client_internal.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "acse.h"
+
+static const struct dlms_attr reply_to_hls = { 15, { { 0, 0, 40, 0, 0, 255 } }, 1 };
+
+enum { DLMS_VERSION = 6, USER_INFO_MAX = 96, GMAC_TOKEN_SIZE = 1 + 4 + DLMS_TAG_SIZE };
+
+static uint32_t proposed(const struct dlms_client *c)
+{
+        uint32_t all = DLMS_CONF_PRIORITY | DLMS_CONF_BLOCK_GET | DLMS_CONF_MULTIPLE_REFERENCES |
+                       DLMS_CONF_GET | DLMS_CONF_SET | DLMS_CONF_SELECTIVE_ACCESS |
+                       DLMS_CONF_EVENT_NOTIFICATION | DLMS_CONF_ACTION;
+
+        if (c->cfg.conformance)
+                return c->cfg.conformance;
+        return c->cfg.general ? all | DLMS_CONF_GENERAL_PROTECTION : all;
+}
+
+/* The initiate-request, ciphered with the global key in a ciphered association. */
+static int put_initiate(struct dlms_client *c, uint8_t out[static USER_INFO_MAX], size_t *ret_len)
+{
+        struct acse_initiate initiate = {
+                .response_allowed = true,
+                .version = DLMS_VERSION,
+                .conformance = proposed(c),
+                .max_pdu = c->cfg.max_pdu,
+        };
+        uint8_t plain[USER_INFO_MAX];
+        struct axdr_writer w = axdr_writer_of(plain, sizeof plain);
+        uint32_t ic;
+        size_t n;
+        int e;
+
+        if (c->cfg.keys.has_dedicated) {
+                initiate.dedicated = c->cfg.keys.dedicated;
+                initiate.dedicated_len = dlms_key_size(c->cfg.keys.suite);
+        }
+        acse_put_initiate(&w, &initiate);
+        if (c->cfg.policy == DLMS_POLICY_NONE) {
+                memcpy(out, plain, w.len);
+                *ret_len = w.len;
+                return 0;
+        }
+        e = client_take_counter(c, &ic);
+        if (e)
+                return e;
+        /* tag and length in one byte each: it is never 128 bytes long */
+        e = dlms_protect(c->cfg.crypto, &c->cfg.keys, false,
+                         (uint8_t)(c->cfg.policy | c->cfg.keys.suite), c->cfg.client_title, ic,
+                         plain, w.len, out + 2, USER_INFO_MAX - 2, &n);
+        OPENSSL_cleanse(plain, sizeof plain);
+        out[0] = APDU_GLO_INITIATE_REQUEST;
+        out[1] = (uint8_t)n;
+        *ret_len = n + 2;
+        return e;
+}
+
+int client_send_aarq(struct dlms_client *c)
+{
+        uint8_t user_info[USER_INFO_MAX];
+        struct acse_associate aarq = {
+                .tag = APDU_AARQ,
+                .context = c->cfg.policy == DLMS_POLICY_NONE ? ACSE_LN : ACSE_LN_CIPHERED,
+                .has_auth = c->cfg.auth != DLMS_AUTH_NONE,
+                .mechanism = (uint8_t)c->cfg.auth,
+                .user_info = user_info,
+        };
+        struct axdr_writer w = client_begin_plain(c);
+        int e;
+
+        if (c->cfg.policy != DLMS_POLICY_NONE || c->cfg.auth == DLMS_AUTH_GMAC ||
+            c->cfg.auth == DLMS_AUTH_HLS_SHA256)
+                aarq.title = c->cfg.client_title;
+        if (c->cfg.auth == DLMS_AUTH_LLS) {
+                aarq.auth_value = c->cfg.secret;
+                aarq.auth_len = c->cfg.secret_len;
+        } else if (client_uses_hls(c)) {
+                aarq.auth_value = c->cfg.challenge;
+                aarq.auth_len = c->cfg.challenge_len;
+        }
+        e = put_initiate(c, user_info, &aarq.user_info_len);
+        if (e)
+                return e;
+        acse_put_associate(&w, &aarq);
+        return client_send_plain(c, &w);
+}
+
+static int read_initiate(struct dlms_client *c, uint8_t *p, size_t n)
+{
+        struct acse_initiate initiate;
+        int e;
+
+        e = client_open_apdu(c, p, n, &p, &n);
+        if (e)
+                return e;
+        if (n > 0 && p[0] == APDU_CONFIRMED_SERVICE_ERROR)
+                return DLMS_E_ASSOCIATION_INITIATE;
+        e = acse_initiate_decode(p, n, &initiate);
+        if (e)
+                return e;
+        if (!initiate.response)
+                return DLMS_E_UNEXPECTED;
+        if (initiate.version != DLMS_VERSION)
+                return DLMS_E_ASSOCIATION_VERSION;
+        c->conformance = initiate.conformance;
+        c->peer_pdu = initiate.max_pdu ? initiate.max_pdu : UINT16_MAX;
+        return 0;
+}
+
+/* f(challenge) of the mechanism, as @server or as ourselves. */
+static int answer_challenge(struct dlms_client *c, bool server, uint32_t ic, uint8_t sc,
+                            uint8_t out[static DLMS_CHALLENGE_MAX], size_t *ret_len)
+{
+        const struct dlms_client_config *cfg = &c->cfg;
+        const uint8_t *own = server ? c->server_title : cfg->client_title;
+        const uint8_t *peer = server ? cfg->client_title : c->server_title;
+        const uint8_t *a = server ? cfg->challenge : c->server_challenge;
+        const uint8_t *b = server ? c->server_challenge : cfg->challenge;
+        size_t len_a = server ? cfg->challenge_len : c->server_challenge_len;
+        size_t len_b = server ? c->server_challenge_len : cfg->challenge_len;
+        int e;
+
+        if (cfg->auth != DLMS_AUTH_GMAC)
+                return dlms_hls_digest(cfg->auth, cfg->secret, cfg->secret_len, own, peer, a, len_a,
+                                       b, len_b, out, ret_len);
+        e = dlms_gmac(cfg->crypto, &cfg->keys, sc, own, ic, a, len_a, out + 5);
+        out[0] = sc;
+        out[1] = (uint8_t)(ic >> 24);
+        out[2] = (uint8_t)(ic >> 16);
+        out[3] = (uint8_t)(ic >> 8);
+        out[4] = (uint8_t)ic;
+        *ret_len = GMAC_TOKEN_SIZE;
+        return e;
+}
+
+static int send_pass3(struct dlms_client *c, int64_t now_ms)
+{
+        uint8_t token[DLMS_CHALLENGE_MAX], param[DLMS_CHALLENGE_MAX + 2];
+        struct axdr_writer p = axdr_writer_of(param, sizeof param);
+        struct axdr_writer w;
+        uint32_t ic = 0;
+        size_t n;
+        int e = 0;
+
+        if (c->cfg.auth == DLMS_AUTH_GMAC)
+                e = client_take_counter(c, &ic);
+        if (!e)
+                e = answer_challenge(c, false, ic,
+                                     (uint8_t)(DLMS_SC_AUTHENTICATED | c->cfg.keys.suite), token,
+                                     &n);
+        if (e)
+                return e;
+        axdr_put_octets(&p, token, n);
+        w = client_begin(c);
+        c->invoke_id = 1;
+        apdu_put_action(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | 1, &reply_to_hls, param,
+                        p.len);
+        e = client_send(c, &w);
+        if (!e)
+                client_enter(c, DLMS_CLIENT_AUTHENTICATING, now_ms);
+        return e;
+}
+
+static void associated(struct dlms_client *c, int64_t now_ms)
+{
+        client_enter(c, DLMS_CLIENT_READY, now_ms);
+        client_emit(c, &(struct dlms_event){ .type = DLMS_EV_ASSOCIATED });
+}
+
+int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_ms)
+{
+        struct acse_associate aare;
+        int e = acse_associate_decode(apdu, n, &aare);
+
+        if (e)
+                return e;
+        if (aare.tag != APDU_AARE)
+                return DLMS_E_UNEXPECTED;
+        c->failed_detail = aare.diagnostic;
+        e = (int)acse_rejection(&aare);
+        if (e == DLMS_E_ASSOCIATION_REJECTED && aare.user_info_len > 0 &&
+            aare.user_info[0] == APDU_CONFIRMED_SERVICE_ERROR)
+                e = DLMS_E_ASSOCIATION_INITIATE;
+        if (e)
+                return e;
+        if (aare.title) {
+                if (c->has_server_title &&
+                    memcmp(c->server_title, aare.title, DLMS_TITLE_SIZE) != 0)
+                        return DLMS_E_TITLE;
+                memcpy(c->server_title, aare.title, DLMS_TITLE_SIZE);
+                c->has_server_title = true;
+        }
+        if (aare.user_info_len == 0)
+                return DLMS_E_ASSOCIATION_INITIATE;
+        e = read_initiate(c, apdu + (aare.user_info - apdu), aare.user_info_len);
+        if (e)
+                return e;
+        if (!client_uses_hls(c)) {
+                associated(c, now_ms);
+                return 0;
+        }
+        if (aare.auth_len < 8 || aare.auth_len > DLMS_CHALLENGE_MAX)
+                return DLMS_E_ASSOCIATION_MECHANISM;
+        memcpy(c->server_challenge, aare.auth_value, aare.auth_len);
+        c->server_challenge_len = (uint8_t)aare.auth_len;
+        return send_pass3(c, now_ms);
+}
+
+int client_on_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms)
+{
+        uint8_t expected[DLMS_CHALLENGE_MAX];
+        struct apdu_response a;
+        struct axdr_reader r;
+        struct axdr_value v;
+        uint32_t ic = 0;
+        size_t len;
+        int e = apdu_response_decode(apdu, n, &a);
+
+        if (e)
+                return e;
+        if (a.tag != APDU_ACTION_RESPONSE)
+                return DLMS_E_UNEXPECTED;
+        c->failed_detail = a.result;
+        if (a.result != 0)
+                return DLMS_E_HLS_REFUSED;
+        if (!a.data)
+                return DLMS_E_HLS_SERVER;
+        axdr_reader_init(&r, a.data, a.n);
+        if (!axdr_expect(&r, AXDR_OCTET_STRING, &v))
+                return DLMS_E_HLS_SERVER;
+        if (c->cfg.auth == DLMS_AUTH_GMAC) {
+                if (v.n != GMAC_TOKEN_SIZE)
+                        return DLMS_E_HLS_SERVER;
+                ic = (uint32_t)v.p[1] << 24 | (uint32_t)v.p[2] << 16 | (uint32_t)v.p[3] << 8 |
+                     v.p[4];
+        }
+        e = answer_challenge(c, true, ic, v.n > 0 ? v.p[0] : 0, expected, &len);
+        if (e)
+                return e;
+        if (v.n != len || CRYPTO_memcmp(v.p, expected, len) != 0)
+                return DLMS_E_HLS_SERVER;
+        associated(c, now_ms);
+        return 0;
+}
+
+int client_send_rlrq(struct dlms_client *c)
+{
+        uint8_t user_info[USER_INFO_MAX];
+        struct acse_release rlrq = { .tag = APDU_RLRQ, .user_info = user_info };
+        struct axdr_writer w = client_begin_plain(c);
+        int e;
+
+        if (c->cfg.policy != DLMS_POLICY_NONE) {
+                e = put_initiate(c, user_info, &rlrq.user_info_len);
+                if (e)
+                        return e;
+        }
+        acse_put_release(&w, &rlrq);
+        return client_send_plain(c, &w);
+}

@@ -1,0 +1,36 @@
+#pragma once
+
+/* Between client.c (states, requests) and client_associate.c (AARQ, AARE, HLS). */
+
+#include "apdu.h"
+#include "client.h"
+
+#define HLS_FIRST DLMS_AUTH_HLS
+
+static inline bool client_uses_hls(const struct dlms_client *c)
+{
+        return c->cfg.auth >= HLS_FIRST;
+}
+
+/* The one place where the state changes; a state that waits gets its deadline. */
+void client_enter(struct dlms_client *c, enum dlms_client_state next, int64_t now_ms);
+void client_fail(struct dlms_client *c, enum dlms_error error);
+void client_emit(struct dlms_client *c, const struct dlms_event *ev);
+/* The next invocation counter; DLMS_E_COUNTER_EXHAUSTED when there is none. */
+int client_take_counter(struct dlms_client *c, uint32_t *ret);
+
+/* A plain APDU is written through the writer, then sent, ciphered as the association demands. */
+struct axdr_writer client_begin(struct dlms_client *c);
+int client_send(struct dlms_client *c, struct axdr_writer *w);
+/* Without ciphering: AARQ, RLRQ. */
+struct axdr_writer client_begin_plain(struct dlms_client *c);
+int client_send_plain(struct dlms_client *c, struct axdr_writer *w);
+
+/* Opens @p in place when it is ciphered; *@ret_p, *@ret_n the plain APDU. */
+int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n);
+
+/* client_associate.c: 0 or the error to fail with. */
+int client_send_aarq(struct dlms_client *c);
+int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_ms);
+int client_on_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
+int client_send_rlrq(struct dlms_client *c);
