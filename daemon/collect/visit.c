@@ -1,0 +1,138 @@
+#include "visit.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *visit_cause_name(enum visit_cause cause)
+{
+        static const char *const names[] = {
+#define XX(name, word, text) #word,
+                VISIT_CAUSE_MAP(XX)
+#undef XX
+        };
+
+        return (unsigned)cause < VISIT_N_CAUSES ? names[cause] : "?";
+}
+
+const char *visit_cause_text(enum visit_cause cause)
+{
+        static const char *const texts[] = {
+#define XX(name, word, text) text,
+                VISIT_CAUSE_MAP(XX)
+#undef XX
+        };
+
+        return (unsigned)cause < VISIT_N_CAUSES ? texts[cause] : "?";
+}
+
+bool visit_cause_is_link(enum visit_cause cause)
+{
+        return cause == VISIT_UNKNOWN_HOST || cause == VISIT_NO_ROUTE || cause == VISIT_REFUSED ||
+               cause == VISIT_CONNECT_TIMEOUT;
+}
+
+enum visit_cause visit_cause_of_transport(int error, bool connected)
+{
+        if (connected)
+                return error == UV_ETIMEDOUT ? VISIT_TIMEOUT : VISIT_LOST;
+        switch (error) {
+        case UV_ECONNREFUSED:
+                return VISIT_REFUSED;
+        case UV_ETIMEDOUT:
+                return VISIT_CONNECT_TIMEOUT;
+        case UV_EAI_NONAME:
+        case UV_EAI_AGAIN:
+        case UV_EAI_FAIL:
+        case UV_EAI_NODATA:
+                return VISIT_UNKNOWN_HOST;
+        default:
+                return VISIT_NO_ROUTE;
+        }
+}
+
+void visit_fail(struct visit *v, enum visit_cause cause, const char *fmt, ...)
+{
+        va_list ap;
+
+        if (v->failed)
+                return;
+        v->failed = true;
+        v->result.cause = cause;
+        va_start(ap, fmt);
+        vsnprintf(v->result.detail, sizeof v->result.detail, fmt, ap);
+        va_end(ap);
+}
+
+static void on_start_closed(uv_handle_t *h)
+{
+        struct visit *v = h->data;
+
+        if (!normalise_flush(&v->normal)) {
+                v->payload.len = 0;
+                v->failed = false;
+                visit_fail(v, VISIT_INTERNAL, "out of memory");
+        }
+        v->result.payload = &v->payload;
+        v->result.counts = v->normal.counts;
+        v->result.duration_ms = (int64_t)uv_now(v->shared->loop) - v->started_ms;
+        v->done(v->arg, &v->result);
+        normalise_deinit(&v->normal);
+        buf_deinit(&v->payload);
+        v->ops->free(v);
+}
+
+void visit_finish(struct visit *v)
+{
+        if (v->finished)
+                return;
+        v->finished = true;
+        uv_close((uv_handle_t *)&v->start, on_start_closed);
+}
+
+static void on_start(uv_timer_t *t)
+{
+        struct visit *v = t->data;
+        char why[VISIT_DETAIL_MAX - 32];
+
+        if (v->failed) {
+                visit_finish(v);
+                return;
+        }
+        if (model_address(v->request.model, v->request.meter, &v->address, why, sizeof why) < 0) {
+                visit_fail(v, VISIT_ADDRESS, "%s", why);
+                visit_finish(v);
+                return;
+        }
+        v->ops->begin(v);
+}
+
+struct visit *visit_start(const struct visit_shared *shared, const struct visit_request *request,
+                          visit_done *done, void *arg)
+{
+        struct visit *v =
+                request->model->protocol == METER_DLMS ? dlms_visit_new() : modbus_visit_new();
+
+        if (!v)
+                return NULL;
+        v->shared = shared;
+        v->request = *request;
+        v->done = done;
+        v->arg = arg;
+        v->result.cause = VISIT_READ;
+        v->started_ms = (int64_t)uv_now(shared->loop);
+        normalise_init(&v->normal, &v->payload, request->now_s);
+        uv_timer_init(shared->loop, &v->start);
+        v->start.data = v;
+        uv_timer_start(&v->start, on_start, 0, 0);
+        return v;
+}
+
+void visit_abort(struct visit *v)
+{
+        if (v->finished)
+                return;
+        visit_fail(v, VISIT_SHUTDOWN, "the daemon was ending");
+        v->ops->abort(v);
+}
