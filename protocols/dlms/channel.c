@@ -31,13 +31,13 @@ int wrapper_read(const uint8_t p[static WRAPPER_HEADER_SIZE], uint16_t *ret_src,
         return 0;
 }
 
-static enum channel_event fail(struct channel *c, enum dlms_error error)
+static enum channel_event fail(struct dlms_channel *c, enum dlms_error error)
 {
         c->error = error;
         return CHANNEL_ERROR;
 }
 
-static enum channel_event take_header(struct channel *c)
+static enum channel_event take_header(struct dlms_channel *c)
 {
         uint16_t src, dst, length;
         int e = wrapper_read(c->frame, &src, &dst, &length);
@@ -59,7 +59,7 @@ static enum channel_event take_header(struct channel *c)
         return CHANNEL_NOTHING;
 }
 
-static size_t wrapper_recv(struct channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
+static size_t wrapper_recv(struct dlms_channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
 {
         size_t taken = 0, part;
 
@@ -90,7 +90,7 @@ static size_t wrapper_recv(struct channel *c, const uint8_t *in, size_t n, enum 
 
 /* ---- HDLC, sending ---- */
 
-static void put_frame(struct channel *c, uint8_t control, bool segmented, const uint8_t *info,
+static void put_frame(struct dlms_channel *c, uint8_t control, bool segmented, const uint8_t *info,
                       size_t info_len)
 {
         struct hdlc_frame f = {
@@ -106,14 +106,14 @@ static void put_frame(struct channel *c, uint8_t control, bool segmented, const 
         c->out_len += hdlc_frame_write(&f, c->out + c->out_len, c->out_cap - c->out_len);
 }
 
-static void put_rr(struct channel *c)
+static void put_rr(struct dlms_channel *c)
 {
         put_frame(c, (uint8_t)(c->vr << 5 | HDLC_POLL_FINAL | HDLC_RR), false, NULL, 0);
 }
 
 /* Sends segments from the first not sent yet, as many as window and buffer take; the last one of
  * the burst hands the turn to the peer. */
-static void put_burst(struct channel *c)
+static void put_burst(struct dlms_channel *c)
 {
         unsigned open = (c->vs - c->va) & 7, window = c->params.window_tx;
         size_t info = c->params.info_tx;
@@ -137,7 +137,7 @@ static void put_burst(struct channel *c)
         }
 }
 
-uint8_t *channel_tx(struct channel *c, size_t *ret_cap)
+uint8_t *channel_tx(struct dlms_channel *c, size_t *ret_cap)
 {
         if (c->framing == DLMS_FRAMING_WRAPPER) {
                 *ret_cap = c->out_cap - WRAPPER_HEADER_SIZE;
@@ -147,7 +147,7 @@ uint8_t *channel_tx(struct channel *c, size_t *ret_cap)
         return c->tx + LLC_SIZE;
 }
 
-void channel_send(struct channel *c, size_t n)
+void channel_send(struct dlms_channel *c, size_t n)
 {
         if (c->framing == DLMS_FRAMING_WRAPPER) {
                 wrapper_write(c->out, c->server ? c->server_sap : c->client_sap,
@@ -163,7 +163,7 @@ void channel_send(struct channel *c, size_t n)
         put_burst(c);
 }
 
-void channel_connect(struct channel *c)
+void channel_connect(struct dlms_channel *c)
 {
         uint8_t info[32];
 
@@ -171,12 +171,12 @@ void channel_connect(struct channel *c)
         put_frame(c, HDLC_SNRM | HDLC_POLL_FINAL, false, info, hdlc_params_write(&c->params, info));
 }
 
-void channel_disconnect(struct channel *c)
+void channel_disconnect(struct dlms_channel *c)
 {
         put_frame(c, HDLC_DISC | HDLC_POLL_FINAL, false, NULL, 0);
 }
 
-bool channel_repeat(struct channel *c)
+bool channel_repeat(struct dlms_channel *c)
 {
         if (c->framing != DLMS_FRAMING_HDLC)
                 return false;
@@ -193,7 +193,7 @@ bool channel_repeat(struct channel *c)
 /* ---- HDLC, receiving ---- */
 
 /* The peer expects @nr next: what lies before is acknowledged. False when @nr makes no sense. */
-static bool acknowledge(struct channel *c, uint8_t nr)
+static bool acknowledge(struct dlms_channel *c, uint8_t nr)
 {
         unsigned open = (c->vs - c->va) & 7, n = (nr - c->va) & 7;
 
@@ -206,7 +206,7 @@ static bool acknowledge(struct channel *c, uint8_t nr)
         return true;
 }
 
-static void restart(struct channel *c)
+static void restart(struct dlms_channel *c)
 {
         c->vs = c->va = c->vr = 0;
         c->apdu_len = c->tx_len = c->tx_acked = 0;
@@ -219,7 +219,7 @@ static uint16_t least(uint16_t a, uint16_t b)
 }
 
 /* SNRM and UA carry what their sender can do; missing means the standard's defaults. */
-static int negotiate(struct channel *c, const struct hdlc_frame *f)
+static int negotiate(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         struct hdlc_params peer = { HDLC_INFO_DEFAULT, HDLC_INFO_DEFAULT, 1, 1 };
 
@@ -232,7 +232,7 @@ static int negotiate(struct channel *c, const struct hdlc_frame *f)
         return 0;
 }
 
-static bool is_mine(struct channel *c, const struct hdlc_frame *f)
+static bool is_mine(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         uint32_t server = c->server ? f->dst : f->src;
         uint8_t size = c->server ? f->dst_size : f->src_size;
@@ -251,7 +251,7 @@ static bool is_mine(struct channel *c, const struct hdlc_frame *f)
 }
 
 /* A client opens the link: from now on answers go where it came from. */
-static enum channel_event on_snrm(struct channel *c, const struct hdlc_frame *f)
+static enum channel_event on_snrm(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         uint8_t info[32];
         uint16_t unused;
@@ -268,7 +268,7 @@ static enum channel_event on_snrm(struct channel *c, const struct hdlc_frame *f)
         return CHANNEL_CONNECTED;
 }
 
-static enum channel_event on_unnumbered(struct channel *c, const struct hdlc_frame *f)
+static enum channel_event on_unnumbered(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         switch (f->control & ~HDLC_POLL_FINAL) {
         case HDLC_SNRM:
@@ -306,7 +306,7 @@ static enum channel_event on_unnumbered(struct channel *c, const struct hdlc_fra
         }
 }
 
-static enum channel_event on_supervisory(struct channel *c, const struct hdlc_frame *f)
+static enum channel_event on_supervisory(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         if (!c->connected || !acknowledge(c, f->control >> 5))
                 return CHANNEL_NOTHING;
@@ -321,7 +321,7 @@ static enum channel_event on_supervisory(struct channel *c, const struct hdlc_fr
         return CHANNEL_NOTHING;
 }
 
-static enum channel_event append(struct channel *c, const struct hdlc_frame *f)
+static enum channel_event append(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         const uint8_t *p = f->info;
         size_t n = f->info_len;
@@ -342,7 +342,7 @@ static enum channel_event append(struct channel *c, const struct hdlc_frame *f)
         return CHANNEL_NOTHING;
 }
 
-static enum channel_event on_information(struct channel *c, const struct hdlc_frame *f)
+static enum channel_event on_information(struct dlms_channel *c, const struct hdlc_frame *f)
 {
         uint8_t ns = f->control >> 1 & 7;
         bool turn = f->control & HDLC_POLL_FINAL;
@@ -380,7 +380,7 @@ static enum channel_event on_information(struct channel *c, const struct hdlc_fr
         return CHANNEL_NOTHING;
 }
 
-static enum channel_event on_frame(struct channel *c)
+static enum channel_event on_frame(struct dlms_channel *c)
 {
         struct hdlc_frame f;
         int e = hdlc_frame_parse(c->frame, c->frame_len, &f);
@@ -401,7 +401,7 @@ static enum channel_event on_frame(struct channel *c)
         return on_unnumbered(c, &f);
 }
 
-static size_t hdlc_recv(struct channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
+static size_t hdlc_recv(struct dlms_channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
 {
         size_t taken = 0;
         bool whole;
@@ -414,7 +414,7 @@ static size_t hdlc_recv(struct channel *c, const uint8_t *in, size_t n, enum cha
         return taken;
 }
 
-size_t channel_recv(struct channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
+size_t channel_recv(struct dlms_channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
 {
         *ret = CHANNEL_NOTHING;
         if (n == 0 || c->out_len > 0)
@@ -428,13 +428,13 @@ size_t channel_recv(struct channel *c, const uint8_t *in, size_t n, enum channel
         return hdlc_recv(c, in, n, ret);
 }
 
-size_t channel_output(struct channel *c, const uint8_t **ret)
+size_t channel_output(struct dlms_channel *c, const uint8_t **ret)
 {
         *ret = c->out + c->out_done;
         return c->out_len - c->out_done;
 }
 
-void channel_output_done(struct channel *c, size_t n)
+void channel_output_done(struct dlms_channel *c, size_t n)
 {
         size_t left = c->out_len - c->out_done;
 

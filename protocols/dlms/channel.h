@@ -25,7 +25,7 @@ enum channel_event {
         CHANNEL_ERROR,        /* channel->error: the stream cannot go on */
 };
 
-struct channel {
+struct dlms_channel {
         enum dlms_framing framing;
         bool server, connected, whole;
         uint16_t client_sap, server_sap, physical; /* physical 0: any, at the server */
@@ -42,21 +42,21 @@ struct channel {
 };
 
 /* What is sent in one APDU: channel_tx() bytes to fill, then channel_send(). */
-uint8_t *channel_tx(struct channel *c, size_t *ret_cap);
+uint8_t *channel_tx(struct dlms_channel *c, size_t *ret_cap);
 /* Frames the first @n bytes of channel_tx(). The last burst must be done. */
-void channel_send(struct channel *c, size_t n);
+void channel_send(struct dlms_channel *c, size_t n);
 
 /* Client: SNRM and DISC. */
-void channel_connect(struct channel *c);
-void channel_disconnect(struct channel *c);
+void channel_connect(struct dlms_channel *c);
+void channel_disconnect(struct dlms_channel *c);
 /* Client, after a timeout: sends again what was not answered. False when it cannot (wrapper). */
-bool channel_repeat(struct channel *c);
+bool channel_repeat(struct dlms_channel *c);
 
 /* Takes at most @n bytes, up to one event; none while output waits. */
-size_t channel_recv(struct channel *c, const uint8_t *in, size_t n, enum channel_event *ret);
+size_t channel_recv(struct dlms_channel *c, const uint8_t *in, size_t n, enum channel_event *ret);
 
-size_t channel_output(struct channel *c, const uint8_t **ret);
-void channel_output_done(struct channel *c, size_t n);
+size_t channel_output(struct dlms_channel *c, const uint8_t **ret);
+void channel_output_done(struct dlms_channel *c, size_t n);
 
 /* Wrapper header alone, for pushes. */
 void wrapper_write(uint8_t out[static WRAPPER_HEADER_SIZE], uint16_t src, uint16_t dst,

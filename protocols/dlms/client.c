@@ -109,7 +109,7 @@ static bool settings_good(const struct dlms_client_config *cfg)
 static void init_channel(struct dlms_client *c)
 {
         const struct dlms_client_config *cfg = &c->cfg;
-        struct channel *ch = &c->channel;
+        struct dlms_channel *ch = &c->channel;
 
         ch->framing = cfg->framing;
         ch->client_sap = cfg->client_sap;
@@ -143,7 +143,7 @@ int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *con
                 return DLMS_E_ARGUMENT;
         /* The buffers need no zeroes: only what lies before them is set. */
         memset(c, 0, offsetof(struct dlms_client, channel));
-        memset(&c->channel, 0, offsetof(struct channel, frame));
+        memset(&c->channel, 0, offsetof(struct dlms_channel, frame));
         c->cfg = *config;
         if (c->cfg.max_pdu == 0 || c->cfg.max_pdu > DLMS_CLIENT_PDU_MAX)
                 c->cfg.max_pdu = DLMS_CLIENT_PDU_MAX;

@@ -134,7 +134,7 @@ struct dlms_client {
         int64_t deadline_ms;
         struct dlms_event event;
         struct axdr_reader items;
-        struct channel channel;
+        struct dlms_channel channel;
         uint8_t apdu[DLMS_CLIENT_PDU_MAX + 64];
         uint8_t tx[1024 + 64];
         uint8_t out[1024 + 128];

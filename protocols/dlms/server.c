@@ -44,13 +44,13 @@ int dlms_server_init(struct dlms_server *s, const struct dlms_server_config *con
                      struct dlms_server_counters *counters, void *meter, uint8_t *scratch,
                      size_t scratch_size, const uint8_t challenge[static 16], int64_t now_ms)
 {
-        struct channel *ch = &s->channel;
+        struct dlms_channel *ch = &s->channel;
         uint16_t info = config->max_info ? config->max_info : HDLC_INFO_DEFAULT;
 
         if (!settings_good(config) || !counters || !scratch || scratch_size < 16)
                 return DLMS_E_ARGUMENT;
         memset(s, 0, offsetof(struct dlms_server, channel));
-        memset(ch, 0, offsetof(struct channel, frame));
+        memset(ch, 0, offsetof(struct dlms_channel, frame));
         s->cfg = config;
         s->counters = counters;
         s->meter = meter;

@@ -94,7 +94,7 @@ struct dlms_server {
         int64_t deadline_ms, heard_ms;
         uint8_t *scratch; /* lent */
         size_t scratch_size;
-        struct channel channel;
+        struct dlms_channel channel;
         uint8_t apdu[DLMS_SERVER_PDU_MAX + 64];
         uint8_t tx[DLMS_SERVER_TX_MAX + 64];
         uint8_t out[DLMS_SERVER_TX_MAX + 128];

@@ -455,7 +455,7 @@ static void noise(void)
                 start(&pair);
                 for (int turns = 0; turns < 20000 && !pair.closed && !pair.failed; turns++) {
                         for (int side = 0; side < 2; side++) {
-                                struct channel *ch =
+                                struct dlms_channel *ch =
                                         side ? &pair.server.channel : &pair.client.channel;
 
                                 x = x * 1103515245 + 12345;
