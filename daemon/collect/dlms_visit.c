@@ -82,7 +82,6 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_TIMEOUT_ASSOCIATE:
         case DLMS_E_TIMEOUT_HLS:
         case DLMS_E_TIMEOUT_REQUEST:
-        case DLMS_E_TIMEOUT_RELEASE:
                 return VISIT_TIMEOUT;
         case DLMS_E_ENCRYPTION_KEY:
         case DLMS_E_AUTHENTICATION_KEY:
