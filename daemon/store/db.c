@@ -89,7 +89,12 @@ static enum db_status failure(struct db_conn *c, const PGresult *r)
         if (!r)
                 return lost(c);
         error_from_result(c, r);
-        if (PQstatus(c->pg) != CONNECTION_OK)
+        if (PQresultStatus(r) != PGRES_FATAL_ERROR && PQresultStatus(r) != PGRES_BAD_RESPONSE) {
+                error_set(&c->error, "42601", "a statement of this kind does not belong here");
+                return DB_ERROR;
+        }
+        /* An error without a code comes from libpq itself: the connection is going. */
+        if (PQstatus(c->pg) != CONNECTION_OK || !c->error.sqlstate[0])
                 return DB_RETRY;
         return status_of_sqlstate(c->error.sqlstate);
 }
@@ -397,14 +402,8 @@ static enum db_status begin_copy(struct db_conn *c, const char *sql, ExecStatusT
         PGresult *r = PQexec(c->pg, sql);
         enum db_status st = DB_OK;
 
-        if (PQresultStatus(r) != want) {
+        if (PQresultStatus(r) != want)
                 st = failure(c, r);
-                if (r && PQstatus(c->pg) == CONNECTION_OK && !c->error.sqlstate[0]) {
-                        error_set(&c->error, "42601",
-                                  "this statement is no COPY of that direction");
-                        st = DB_ERROR;
-                }
-        }
         PQclear(r);
         return st;
 }

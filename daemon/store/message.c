@@ -13,6 +13,11 @@ static bool period_ok(uint64_t period_s)
         return period_s && period_s <= 86400 && period_s % 60 == 0;
 }
 
+static bool value_ok(int64_t v)
+{
+        return v >= -MESSAGE_MAX_VALUE && v <= MESSAGE_MAX_VALUE;
+}
+
 static int written(const struct buf *b)
 {
         return b->failed ? -ENOMEM : 0;
@@ -21,28 +26,30 @@ static int written(const struct buf *b)
 int message_put_intervals(struct buf *b, uint8_t channel, int64_t at, uint32_t period_s,
                           uint8_t status, const int64_t *values, size_t n)
 {
-        uint64_t last = 0;
+        int64_t last = 0;
 
         if (!channel || !time_ok(at) || at % 60 || !period_ok(period_s) || !n ||
             n > MESSAGE_MAX_INTERVALS || !time_ok(at + (int64_t)n * period_s - 1))
                 return -EINVAL;
+        for (size_t i = 0; i < n; i++)
+                if (!value_ok(values[i]))
+                        return -EINVAL;
         buf_put_u8(b, MESSAGE_INTERVALS);
         buf_put_u8(b, channel);
         buf_put_varint(b, (uint64_t)(at - MESSAGE_EPOCH) / 60);
         buf_put_varint(b, period_s / 60);
         buf_put_varint(b, n);
         buf_put_u8(b, status);
-        /* Differences wrap modulo 2^64, so any two int64 may follow each other. */
         for (size_t i = 0; i < n; i++) {
-                buf_put_zigzag(b, (int64_t)((uint64_t)values[i] - last));
-                last = (uint64_t)values[i];
+                buf_put_zigzag(b, values[i] - last);
+                last = values[i];
         }
         return written(b);
 }
 
 int message_put_register(struct buf *b, uint8_t channel, int64_t at, uint8_t status, int64_t value)
 {
-        if (!channel || !time_ok(at))
+        if (!channel || !time_ok(at) || !value_ok(value))
                 return -EINVAL;
         buf_put_u8(b, MESSAGE_REGISTER);
         buf_put_u8(b, channel);
@@ -80,6 +87,7 @@ static bool read_intervals(struct rd *r, struct message_section *s)
 {
         uint64_t period, n;
         const uint8_t *begin;
+        int64_t last = 0;
 
         s->channel = rd_u8(r);
         s->at = read_time(r, 60);
@@ -96,7 +104,8 @@ static bool read_intervals(struct rd *r, struct message_section *s)
         s->n = (uint32_t)n;
         begin = r->p;
         for (uint32_t i = 0; i < s->n; i++)
-                rd_zigzag(r);
+                if (__builtin_add_overflow(last, rd_zigzag(r), &last) || !value_ok(last))
+                        return false;
         s->values = rd_of(begin, r->failed ? 0 : (size_t)(r->p - begin));
         return true;
 }
@@ -107,7 +116,7 @@ static bool read_register(struct rd *r, struct message_section *s)
         s->at = read_time(r, 1);
         s->status = rd_u8(r);
         s->value = rd_zigzag(r);
-        return s->channel && time_ok(s->at);
+        return s->channel && time_ok(s->at) && value_ok(s->value);
 }
 
 static bool read_event(struct rd *r, struct message_section *s)
@@ -156,7 +165,7 @@ int64_t message_next_value(struct message_section *s)
 {
         if (!s->values.n)
                 return 0;
-        s->last = (int64_t)((uint64_t)s->last + (uint64_t)rd_zigzag(&s->values));
+        s->last += rd_zigzag(&s->values);
         return s->last;
 }
 

@@ -39,7 +39,9 @@ enum message_section_type { MESSAGE_INTERVALS = 1, MESSAGE_REGISTER = 2, MESSAGE
 
 #define MESSAGE_EPOCH 946684800LL  /* 2000-01-01T00:00:00Z */
 #define MESSAGE_END   7258118400LL /* 2200-01-01T00:00:00Z: no time is at or after it */
-enum { MESSAGE_MAX_INTERVALS = 10000, MESSAGE_MAX_TEXT = 4096 };
+/* Values are between -MESSAGE_MAX_VALUE and MESSAGE_MAX_VALUE: differences never overflow. */
+#define MESSAGE_MAX_VALUE (INT64_C(1) << 61)
+enum { MESSAGE_MAX_INTERVALS = 10000, MESSAGE_MAX_TEXT = 1000 };
 
 struct message_section {
         enum message_section_type type;
@@ -58,7 +60,8 @@ struct message_section {
 
 /* Writers append to @b. 0, -ENOMEM (b failed), or -EINVAL and nothing appended: @at outside
  * MESSAGE_EPOCH..MESSAGE_END, channel 0; for intervals also @at no whole minute, @period_s no whole
- * minutes or over one day, @n 0 or over MESSAGE_MAX_INTERVALS; a text over MESSAGE_MAX_TEXT. */
+ * minutes or over one day, @n 0 or over MESSAGE_MAX_INTERVALS; a value beyond MESSAGE_MAX_VALUE; a
+ * text over MESSAGE_MAX_TEXT. */
 int message_put_intervals(struct buf *b, uint8_t channel, int64_t at, uint32_t period_s,
                           uint8_t status, const int64_t *values, size_t n);
 int message_put_register(struct buf *b, uint8_t channel, int64_t at, uint8_t status, int64_t value);

@@ -14,5 +14,5 @@ extern const struct hr_migration *const store_migrations;
 
 /* Runs what is missing. 0; -EBADMSG (a text that already ran has changed), -EPROTO (a statement
  * failed), -ECANCELED (database away); @error gets the text for people, at most @error_size. */
-int migrate_run(struct db *db, const char *owner, const struct hr_migration *migrations, char *error,
-                size_t error_size);
+int migrate_run(struct db *db, const char *owner, const struct hr_migration *migrations,
+                char *error, size_t error_size);

@@ -21,9 +21,9 @@ struct registry_meter {
         int16_t branch_id;
         enum meter_protocol protocol;
         const char *serial, *maker, *identity;
-        const char *model;       /* mdm.meter_model */
-        const char *profile;     /* the model's JSON, shared by its meters */
-        const char *address;     /* JSON object */
+        const char *model;   /* mdm.meter_model */
+        const char *profile; /* the model's JSON, shared by its meters */
+        const char *address; /* JSON object */
         uint32_t period_s;
         struct secret guek, gak, lls, hls, psk;
 };
@@ -41,5 +41,6 @@ const struct registry_meter *registry_at(const struct registry_snapshot *s, size
 /* Exact match; NULL if unknown. Identities are compared in upper case for hexadecimal system
  * titles (dlms), as given otherwise. */
 const struct registry_meter *registry_by_identity(const struct registry_snapshot *s,
-                                                  enum meter_protocol protocol, const char *identity);
+                                                  enum meter_protocol protocol,
+                                                  const char *identity);
 const struct registry_meter *registry_by_id(const struct registry_snapshot *s, uint32_t meter_id);

@@ -3,8 +3,10 @@
 /* What the store's database tests share: a pool on the private PostgreSQL of with-pg.sh. */
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "db.h"
+#include "migrate.h"
 #include "hr_test.h"
 
 static inline const char *pg_conninfo(void)
@@ -75,4 +77,44 @@ static inline const char *pg_text(struct db *db, const char *sql)
 static inline long long pg_int(struct db *db, const char *sql)
 {
         return atoll(pg_text(db, sql));
+}
+
+static inline void pg_migrate(struct db *db)
+{
+        char error[512] = "";
+
+        CU_ASSERT_EQUAL_FATAL(migrate_run(db, "core", store_migrations, error, sizeof error), 0);
+}
+
+/* The private server, stopped hard and started again. */
+static inline void pg_ctl(const char *what)
+{
+        const char *dir = getenv("HEADRACE_TEST_PG_DIR");
+        char cmd[2048];
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+        snprintf(cmd, sizeof cmd,
+                 "cd / && %s $(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)/pg_ctl -D "
+                 "%s/data -w -l %s/log "
+                 "-m immediate %s >/dev/null 2>&1",
+                 getuid() ? "" : "setpriv --reuid=nobody --regid=nogroup --clear-groups", dir, dir,
+                 what);
+        if (system(cmd))
+                printf("[%s failed]\n", cmd);
+}
+
+static inline void pg_stop(void)
+{
+        pg_ctl("stop");
+}
+
+static inline void pg_start(void)
+{
+        char what[600];
+
+        snprintf(what, sizeof what,
+                 "-o '-c listen_addresses= -c unix_socket_directories=%s -c max_connections=60 -c "
+                 "timezone=UTC' start",
+                 getenv("HEADRACE_TEST_PG_DIR"));
+        pg_ctl(what);
 }

@@ -7,7 +7,7 @@
 
 static void test_round_trip(void)
 {
-        static const int64_t v[] = { 0, 1500, 1499, -7, INT64_MAX, INT64_MIN, 0 };
+        static const int64_t v[] = { 0, 1500, 1499, -7, MESSAGE_MAX_VALUE, -MESSAGE_MAX_VALUE, 0 };
         struct buf b = BUF_INIT;
         struct message_section s;
         struct rd r;
@@ -72,6 +72,9 @@ static void test_refusals(void)
         CU_ASSERT_EQUAL(message_put_intervals(&b, 1, MESSAGE_END - 900, 900, 0, v, 2), -EINVAL);
         CU_ASSERT_EQUAL(message_put_register(&b, 1, MESSAGE_EPOCH - 1, 0, 5), -EINVAL);
         CU_ASSERT_EQUAL(message_put_event(&b, MESSAGE_END, 5, "x"), -EINVAL);
+        v[1] = MESSAGE_MAX_VALUE + 1;
+        CU_ASSERT_EQUAL(message_put_intervals(&b, 1, T0, 900, 0, v, 2), -EINVAL);
+        CU_ASSERT_EQUAL(message_put_register(&b, 1, T0, 0, -v[1]), -EINVAL);
         CU_ASSERT_EQUAL(b.len, 0);
         CU_ASSERT_EQUAL(message_put_intervals(&b, 1, MESSAGE_EPOCH, 60, 0, v, 1), 0);
         CU_ASSERT_EQUAL(message_put_register(&b, 255, MESSAGE_END - 1, 0, 5), 0);
