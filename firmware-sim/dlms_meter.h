@@ -1,0 +1,26 @@
+#pragma once
+
+/* A meter's COSEM objects behind protocols/dlms' server core. */
+
+#include "server.h"
+
+#include "meter.h"
+
+struct sim;
+
+/* What the callbacks of a session see. */
+struct dlms_meter {
+        struct sim *sim;
+        struct meter *meter;
+        struct dlms_server_config config;
+        struct dlms_server_counters counters;
+};
+
+void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m);
+
+/* A profile row has at most so many bytes; 62 days of quarter hours are kept. */
+enum {
+        DLMS_METER_ROW = 32,
+        DLMS_METER_ROWS = 62 * 96,
+        DLMS_METER_SCRATCH = DLMS_METER_ROWS * DLMS_METER_ROW + 256,
+};
