@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "profile.h"
+#include "dlms/profile.h"
 #include "sim.h"
 
 enum { UNIT_WH = 30, PERIOD = METER_PERIOD_S };

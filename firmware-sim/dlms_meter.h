@@ -2,7 +2,7 @@
 
 /* A meter's COSEM objects behind protocols/dlms' server core. */
 
-#include "server.h"
+#include "dlms/server.h"
 
 #include "meter.h"
 

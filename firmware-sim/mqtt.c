@@ -137,7 +137,7 @@ static void send_message(struct mqtt_link *l, struct mqtt_meter *meter, unsigned
 {
         struct sim *s = l->sim;
         struct buf b = BUF_INIT;
-        char topic[128];
+        char topic[256];
         int mid = 0;
 
         pusher_message(&meter->p, n, &b);

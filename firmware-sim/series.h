@@ -12,7 +12,7 @@ enum series_kind { SERIES_ELECTRICITY, SERIES_GAS };
 
 struct series {
         enum series_kind kind;
-        char name[64];
+        char name[256];
         uint32_t step_s;     /* 900, 1800 or 3600 */
         int64_t local_start; /* local time of step 0, as if UTC */
         int64_t n;           /* steps: whole weeks */

@@ -10,7 +10,7 @@
 #include "polled.h"
 #include "pushed.h"
 #include "report.h"
-#include "security.h"
+#include "dlms/security.h"
 
 enum { TICK_MS = 5 };
 
