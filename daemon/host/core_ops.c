@@ -384,7 +384,18 @@ static enum hr_status event_list(struct hr_call *c)
         const char *params[] = { text_or(c, "after", "0"), text_or(c, "type", ""),
                                  number_text(c, HOST->param_int(c, "limit", PAGE_DEFAULT)) };
 
-        return reply_items(c, sql_event_list, 3, params);
+        struct hr_rows *rows;
+        enum hr_status st = HOST->query(c, sql_event_list, 3, params, &rows);
+        const char *text;
+
+        if (st != HR_OK)
+                return st;
+        text = HOST->format(c, "{\"items\":%s,\"last\":%s}", HOST->rows_text(rows, 0, "items"),
+                            HOST->rows_text(rows, 0, "last"));
+        if (!text)
+                return HR_RETRY;
+        HOST->reply_json(c, text, strlen(text));
+        return HR_OK;
 }
 
 static enum hr_status event_resume(struct hr_call *c)
@@ -439,6 +450,33 @@ static enum hr_status status_show(struct hr_call *c)
                 HOST->reply_json(c, buf_cstr(&json), json.len);
         buf_deinit(&json);
         return HR_OK;
+}
+
+static enum hr_status document(struct hr_call *c, void (*make)(struct host *, struct buf *),
+                               const char *content_type)
+{
+        struct buf text = BUF_INIT;
+
+        make(c->host, &text);
+        if (!text.failed)
+                HOST->reply_file(c, content_type, NULL, buf_cstr(&text), text.len);
+        buf_deinit(&text);
+        return HR_OK;
+}
+
+static enum hr_status api_openapi(struct hr_call *c)
+{
+        return document(c, host_openapi, "application/json");
+}
+
+static enum hr_status api_operations(struct hr_call *c)
+{
+        return document(c, host_operations, "application/json");
+}
+
+static enum hr_status status_metrics(struct hr_call *c)
+{
+        return document(c, host_metrics, "text/plain; version=0.0.4");
 }
 
 /* ---- the table ---- */
@@ -552,9 +590,9 @@ static const struct hr_operation operations[] = {
           HR_OP_READ, job_show, NULL },
         { "job.cancel", "job.read", "POST", "/v1/jobs/{id}/cancel", "job cancel ID",
           "Ask a job to stop after its current piece", job_params, HR_OP_WRITE, job_cancel, NULL },
-        { "event.list", "event.read", "GET", "/v1/events/list", "event list",
-          "Events since a number", event_list_params, HR_OP_READ, event_list,
-          "items:event_id,at,type,key" },
+        { "event.list", "event.read", "GET", "/v1/events", "event list",
+          "Events since a number; with Accept: text/event-stream, as they come", event_list_params,
+          HR_OP_READ, event_list, "items:event_id,at,type,key" },
         { "event.resume", "event.write", "POST", "/v1/events/resume", "event resume PLUGIN",
           "Tell a suspended plugin its events again", event_resume_params, HR_OP_WRITE,
           event_resume, NULL },
@@ -566,6 +604,13 @@ static const struct hr_operation operations[] = {
           NULL },
         { "status.show", "status.read", "GET", "/v1/status", "status", "Health of every component",
           NULL, HR_OP_READ, status_show, NULL },
+        { "status.metrics", NULL, "GET", "/metrics", NULL, "The same figures for Prometheus", NULL,
+          HR_OP_READ | HR_OP_PUBLIC | HR_OP_FILE, status_metrics, NULL },
+        { "api.openapi", NULL, "GET", "/v1/openapi.json", NULL, "This interface as OpenAPI 3.1",
+          NULL, HR_OP_READ | HR_OP_PUBLIC, api_openapi, NULL },
+        { "api.operations", NULL, "GET", "/v1/operations", NULL,
+          "This interface as the command line reads it", NULL, HR_OP_READ | HR_OP_PUBLIC,
+          api_operations, NULL },
         { NULL },
 };
 

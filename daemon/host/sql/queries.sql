@@ -148,7 +148,8 @@ select event_id, at, type, key, body from core.event
 where event_id > $1::bigint order by event_id limit $2::int
 
 -- name: event_list
-select coalesce(json_agg(e), '[]') as items from (
+select coalesce(json_agg(e order by e.event_id), '[]') as items,
+       (select event_id from core.log_head) as last from (
         select event_id, at, type, key, body from core.event
         where event_id > $1::bigint and ($2 = '' or type = $2) order by event_id limit $3::int) e
 
