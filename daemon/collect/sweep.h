@@ -7,8 +7,8 @@
  *
  * A meter is due when its group's period has passed or its back-off is over. Due meters wait in the
  * queue of their link (host:port); links take turns, so that one large or dead link does not slow
- * the others. A link whose connections fail rests, with its own back-off, and its meters are told so
- * without being tried. On-demand visits overtake everything and have places of their own.
+ * the others. A link whose connections fail rests, with its own back-off, and its meters are told
+ * so without being tried. On-demand visits overtake everything and have places of their own.
  *
  * Times are milliseconds of the caller's clock but for readings' times, UTC seconds.
  */
@@ -36,15 +36,15 @@ struct sweep_config {
 /* What the sweep knows of one meter; borrowed until the next call. */
 struct sweep_meter {
         uint32_t meter_id;
-        uint32_t period_s;      /* of its readings */
-        uint8_t priority;       /* 0 first */
+        uint32_t period_s; /* of its readings */
+        uint8_t priority;  /* 0 first */
         bool visiting, read_once;
         enum visit_cause cause; /* of the last visit; NOT_TRIED before */
         char detail[96];
-        int64_t have_until;     /* readings before it are stored; 0 = none */
+        int64_t have_until;         /* readings before it are stored; 0 = none */
         int64_t want_from, want_to; /* period asked for by sweep_request(); 0 = none */
         int64_t last_try_ms, last_read_ms, due_ms;
-        unsigned failures;      /* in a row */
+        unsigned failures; /* in a row */
         uint64_t visits, values;
         int64_t clock_offset_s;
 };
@@ -72,8 +72,8 @@ struct sweep_progress {
 struct sweep *sweep_new(const struct sweep_config *config);
 void sweep_free(struct sweep *s);
 
-/* Adds a meter, or changes link, period and priority of a known one. @link is copied. False when out
- * of memory. */
+/* Adds a meter, or changes link, period and priority of a known one. @link is copied. False when
+ * out of memory. */
 bool sweep_set_meter(struct sweep *s, uint32_t meter_id, const char *link, uint32_t period_s,
                      uint8_t priority, int64_t now_ms);
 /* A meter that left the registry; one being visited goes when its visit ends. */
@@ -82,7 +82,7 @@ void sweep_remove_meter(struct sweep *s, uint32_t meter_id);
 void sweep_have(struct sweep *s, uint32_t meter_id, int64_t until);
 const struct sweep_meter *sweep_find(const struct sweep *s, uint32_t meter_id);
 size_t sweep_count(const struct sweep *s);
-/* In the order they were added; NULL beyond. */
+/* In the order they were added; meter_id 0 for one that was removed, NULL beyond the last. */
 const struct sweep_meter *sweep_at(const struct sweep *s, size_t i);
 
 /* Every meter, or the one with @meter_id, is to be read for [from, to). Due at once. */
@@ -95,8 +95,8 @@ int sweep_demand(struct sweep *s, uint32_t meter_id, int64_t now_ms);
 bool sweep_next(struct sweep *s, int64_t now_ms, int64_t now_s, int64_t back_s,
                 struct sweep_next *ret);
 /* How the visit ended. @until as in struct visit_result; counted only when @stored. */
-void sweep_result(struct sweep *s, uint32_t meter_id, const struct visit_result *result, bool stored,
-                  int64_t now_ms);
+void sweep_result(struct sweep *s, uint32_t meter_id, const struct visit_result *result,
+                  bool stored, int64_t now_ms);
 /* When sweep_next() may give something that it does not give now; INT64_MAX: only after a
  * result or a request. */
 int64_t sweep_deadline(const struct sweep *s, int64_t now_ms);
