@@ -44,3 +44,37 @@ const struct registry_meter *registry_by_identity(const struct registry_snapshot
                                                   enum meter_protocol protocol,
                                                   const char *identity);
 const struct registry_meter *registry_by_id(const struct registry_snapshot *s, uint32_t meter_id);
+
+/* ---- the holder ---- */
+
+struct buf;
+
+/* Turns a quarantined message of @meter into a payload (message.h): 0, or negative with @why. */
+typedef int registry_normalise(const struct registry_meter *meter, const char *detail,
+                               const void *raw, size_t n, struct buf *out_payload, char *why,
+                               size_t why_size);
+
+struct registry_options {
+        const char *conninfo;
+        const struct secret *master; /* opens the meters' keys; NULL: no keys in the snapshots */
+        registry_normalise
+                *normalise; /* replays quarantined messages that are due; NULL: another does */
+};
+
+/* Starts a thread with a connection of its own that reads the registry, listens for changes and
+ * replays quarantine. The first snapshots are empty; a database that is away is waited for. Owned
+ * result. 0 or -errno. */
+int registry_open(struct registry **ret, const struct registry_options *options);
+/* Snapshots taken stay valid until they are given back. NULL is fine. */
+void registry_close(struct registry *r);
+/* Reads again soon. Any thread. */
+void registry_reload(struct registry *r);
+/* Waits until a snapshot newer than @version is there, at most @timeout_ms. False: not in time. */
+bool registry_wait(struct registry *r, uint64_t version, int timeout_ms);
+
+struct db;
+
+/* Puts a model's profile into mdm.meter_model, or brings it up to date. 0, -EINVAL (the database
+ * refused it), -ECANCELED (database away). */
+int registry_put_model(struct db *db, const char *model, const char *maker, const char *protocol,
+                       int digits, const char *profile_json);
