@@ -155,6 +155,9 @@ static int charge_tiered_percent(struct run *run, const struct component *c, con
 
 static bool covers(const struct component *c, const struct rating_line *line)
 {
+        /* Its own lines under an earlier price are no base. */
+        if (strcmp(c->code, line->component) == 0)
+                return false;
         if (c->n_of == 0)
                 return true;
         for (unsigned i = 0; i < c->n_of; i++)
@@ -227,6 +230,25 @@ static int charge_percent(struct run *run, const struct component *c, const stru
         return e;
 }
 
+/* Over a calendar year: bills before are carried, and the minimum asked for in December. The
+ * payout of a true-up is no charge. */
+static int year_so_far(struct run *run, struct decimal *sum)
+{
+        const struct rating_carry *before = carry_in(run, "charged_year");
+        int e = 0;
+
+        for (size_t i = 0; !e && i < run->r->n_lines; i++) {
+                const struct rating_line *l = &run->r->lines[i];
+                size_t n = strlen(l->code);
+
+                if (l->kind == RATING_CREDIT && n > 8 && strcmp(l->code + n - 8, "_true_up") == 0)
+                        e = add_to(run, sum, (struct decimal){ -l->exact.m, l->exact.scale });
+        }
+        if (!e && before)
+                e = add_to(run, sum, before->value);
+        return e ? e : carry_out(run, "charged_year", run->month == 12 ? DECIMAL_ZERO : *sum);
+}
+
 static int charge_minimum(struct run *run, const struct component *c, const struct span *s)
 {
         struct span whole = { run->in->from_day, run->in->to_day, false };
@@ -242,7 +264,9 @@ static int charge_minimum(struct run *run, const struct component *c, const stru
                 e = mul(run, least, run->in->contract_kw, &least);
         if (!e && c->proration != PRORATE_NONE)
                 e = prorate(run, c, &whole, least, &least);
-        if (e || decimal_cmp(sum, least) >= 0)
+        if (!e && c->annual)
+                e = year_so_far(run, &sum);
+        if (e || (c->annual && run->month != 12) || decimal_cmp(sum, least) >= 0)
                 return e;
         if (decimal_sub(least, sum, &lack) < 0)
                 return rating_fail(run->err, RATING_E_RANGE, "component %s: minimum", c->code);
@@ -440,6 +464,8 @@ int charge_component(struct run *run, const struct component *c, const struct sp
                 return charge_power_factor(run, c, s);
         case COMPONENT_OVER_CONTRACT:
                 return charge_over_contract(run, c, s);
+        case COMPONENT_NET:
+                return charge_net(run, c, s);
         default:
                 return -EINVAL;
         }

@@ -250,32 +250,49 @@ static int charge_pooled(struct run *run, const struct component *c, const struc
         return e;
 }
 
+int energy_lines(struct run *run, const struct component *c, const struct span *s,
+                 const struct measured *m, const char *unit)
+{
+        const char *name = c->quantity ? c->quantity : run->t->quantity;
+        const struct schedule *sched;
+        int e = 0;
+
+        if (c->schedule < 0)
+                return tier_lines(run, c, s, &c->tiers[0], NULL, m->by_period[0], m->by_period[0],
+                                  span_days(s), unit);
+        if (c->pooled)
+                return charge_pooled(run, c, s, m, unit);
+        sched = run->t->schedule[c->schedule];
+        for (unsigned p = 0; !e && p < sched->n_periods; p++) {
+                if (decimal_is_zero(m->by_period[p]))
+                        continue;
+                step(run, "%s in price period %s of schedule %s: %s %s", name, sched->period[p],
+                     sched->name, rating_text(run, m->by_period[p]), unit);
+                e = tier_lines(run, c, s, &c->tiers[p], sched->period[p], m->by_period[p],
+                               m->by_period[p], span_days(s), unit);
+        }
+        return e;
+}
+
 int charge_energy(struct run *run, const struct component *c, const struct span *s)
 {
-        const char *name = c->quantity ? c->quantity : run->t->quantity, *unit;
         const struct schedule *sched;
         struct measured m;
         int e;
 
         if (c->schedule < 0)
                 return charge_flat(run, c, s);
-        e = measure_quantity(run, c, s, name, c->schedule, &m);
+        e = measure_quantity(run, c, s, c->quantity ? c->quantity : run->t->quantity, c->schedule,
+                             &m);
         if (e)
                 return e;
-        unit = c->unit ? c->unit : m.unit ? m.unit : run->t->unit;
         sched = run->t->schedule[c->schedule];
         for (unsigned p = 0; !e && p < sched->n_periods; p++)
                 e = round_quantity(run, c, &m.by_period[p]);
         buf_reset(&run->steps);
-        if (e || c->pooled)
-                return e ? e : charge_pooled(run, c, s, &m, unit);
-        for (unsigned p = 0; !e && p < sched->n_periods; p++) {
-                if (decimal_is_zero(m.by_period[p]))
-                        continue;
-                step(run, "%s in price period %s of schedule %s: %s %s", name, sched->period[p],
-                     sched->name, rating_text(run, m.by_period[p]), unit);
-                e = tier_lines(run, c, s, &c->tiers[p], sched->period[p], m.by_period[p],
-                               m.by_period[p], span_days(s), unit);
-        }
-        return e;
+        return e ? e
+                 : energy_lines(run, c, s, &m,
+                                c->unit  ? c->unit
+                                : m.unit ? m.unit
+                                         : run->t->unit);
 }

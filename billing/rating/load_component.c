@@ -415,9 +415,10 @@ static void load_fixed(struct jdoc *d, json_t *o, struct component *c)
 static void load_minimum(struct jdoc *d, const struct rating_tariff *t, json_t *o,
                          struct component *c)
 {
-        jdoc_known(d, o, COMMON "|amount|per|of|proration|proration_days");
+        jdoc_known(d, o, COMMON "|amount|per|annual|of|proration|proration_days");
         c->amount = jdoc_need_decimal(d, o, "amount");
         c->per = (enum fixed_per)jdoc_choice(d, o, "per", "bill|month|day|kw", 0);
+        c->annual = jdoc_bool(d, o, "annual", false);
         load_proration(d, o, c);
         load_of(d, t, o, c);
 }
@@ -533,6 +534,53 @@ static void load_given(struct jdoc *d, struct rating_tariff *t, json_t *o, struc
                 c->amount = jdoc_need_decimal(d, o, "amount");
 }
 
+static void load_carry_at(struct jdoc *d, json_t *o, struct net *net)
+{
+        json_t *list = jdoc_array(d, o, "carry_at_hours", false), *v;
+        size_t i;
+
+        json_array_foreach(list, i, v)
+        {
+                if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+                    json_integer_value(v) > 23 || i >= 8)
+                        jdoc_fail(d, "carry_at_hours", "must hold up to 8 hours from 0 to 23");
+                else
+                        net->carry_at[net->n_carry_at++] = (int)json_integer_value(v) * 60;
+        }
+}
+
+static void load_net(struct jdoc *d, struct rating_tariff *t, json_t *o, struct component *c)
+{
+        jdoc_known(d, o,
+                   COMMON "|quantity|export|schedule|rate|sell|tiers|prices|fill|limits|mode|true_"
+                          "up_month|settle|"
+                          "settle_rate|apply|carry_at_hours");
+        c->quantity = load_quantity(d, t, o);
+        c->net.export_quantity = jdoc_text(d, o, "export", "energy.export");
+        need_quantity(d, t, c->net.export_quantity);
+        c->schedule = load_schedule_ref(d, t, o);
+        c->pooled = jdoc_choice(d, o, "fill", "period|total", 0) == 1;
+        load_scale(d, o, &c->scale);
+        c->net.mode = (enum net_mode)jdoc_choice(
+                d, o, "mode", "energy_rollover|money_rollover|billing|billing_carry", -1);
+        c->net.true_up_month = (int)jdoc_int(d, o, "true_up_month", 0, 1, 12);
+        c->net.settle = (enum net_settle)jdoc_choice(d, o, "settle", "keep|pay|credit|expire", 0);
+        if (c->net.settle != SETTLE_KEEP && c->net.true_up_month == 0)
+                jdoc_fail(d, "true_up_month",
+                          "is missing; say with which month's bill balances are settled");
+        jdoc_decimal(d, o, "settle_rate", &c->net.settle_rate);
+        c->net.apply_now = jdoc_choice(d, o, "apply", "next|now", 0) == 1;
+        load_carry_at(d, o, &c->net);
+        if (c->schedule < 0) {
+                load_tiers_or_rate(d, o, "tiers", &c->tiers[0]);
+                return;
+        }
+        t->intervals = true;
+        load_prices(d, t, o, c);
+        if (c->pooled && !d->failed)
+                check_pool(d, t, c);
+}
+
 static void load_by_type(struct jdoc *d, struct rating_tariff *t, json_t *o, struct component *c)
 {
         switch (c->type) {
@@ -581,6 +629,9 @@ static void load_by_type(struct jdoc *d, struct rating_tariff *t, json_t *o, str
                         jdoc_fail(d, NULL,
                                   "the document must say what its billing demand is (\"demand\")");
                 break;
+        case COMPONENT_NET:
+                load_net(d, t, o, c);
+                break;
         default:
                 break;
         }
@@ -596,7 +647,7 @@ static struct component *load_one(struct jdoc *d, struct rating_tariff *t, json_
         c->type = (enum component_type)jdoc_choice(
                 d, o, "type",
                 "fixed|energy|package|tiered_percentage|demand|percent|minimum_bill|"
-                "slab_switch|band_fixed|increment|given|power_factor|over_contract",
+                "slab_switch|band_fixed|increment|given|power_factor|over_contract|net_metering",
                 -1);
         c->code = jdoc_text(d, o, "code", NULL);
         if (!d->failed && (!*c->code || strlen(c->code) > 60))

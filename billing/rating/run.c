@@ -190,6 +190,7 @@ int line_add(struct run *run, const struct component *c, const struct span *s,
         if (c->subtract) {
                 line.exact.m = -exact.m;
                 line.price.m = -price.m;
+                line.kind = RATING_CREDIT;
         }
         if (decimal_to_minor(line.exact, run->t->minor_digits, run->t->rounding, &line.amount) < 0)
                 return range(run);

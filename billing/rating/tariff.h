@@ -52,6 +52,7 @@ enum component_type {
         COMPONENT_GIVEN,
         COMPONENT_POWER_FACTOR,
         COMPONENT_OVER_CONTRACT,
+        COMPONENT_NET, /* use against generation */
 };
 
 enum fixed_per { PER_BILL, PER_MONTH, PER_DAY, PER_KW, PER_KW_MONTH, PER_HOUSEHOLD };
@@ -108,6 +109,26 @@ struct demand {
         struct ratchet ratchet;
 };
 
+enum net_mode {
+        NET_ENERGY_ROLLOVER, /* energy of each price period is carried to the next bill */
+        NET_MONEY_ROLLOVER,  /* price periods are netted, the surplus is carried in money */
+        NET_BILLING,         /* exports are sold, the credit stands on the same bill */
+        NET_BILLING_CARRY,   /* exports are sold, the credit is carried */
+};
+
+enum net_settle { SETTLE_KEEP, SETTLE_PAY, SETTLE_CREDIT, SETTLE_EXPIRE };
+
+struct net {
+        enum net_mode mode;
+        const char *export_quantity;
+        int true_up_month; /* 1-12: balances are settled with this month's bill; 0 = never */
+        enum net_settle settle;
+        bool apply_now;             /* a credit counts on the bill that earns it */
+        struct decimal settle_rate; /* per unit of energy left */
+        int carry_at[8];            /* minutes of the day, see netting.c */
+        unsigned n_carry_at;
+};
+
 struct component {
         enum component_type type;
         const char *code, *text, *unit;
@@ -150,6 +171,9 @@ struct component {
         struct decimal pf_target, pf_floor, pf_floor_pct, pf_step_pct, pf_cap;
         int pf_digits;
         bool pf_step;
+
+        bool annual; /* minimum counted over the calendar year */
+        struct net net;
 };
 
 struct example {
@@ -280,7 +304,13 @@ int tiers_pick(struct run *run, const struct component *c, const struct tiers *t
                struct decimal quantity, int days, int *ret);
 
 /* energy.c */
+/* Lines of a component's prices for quantities already measured. */
+int energy_lines(struct run *run, const struct component *c, const struct span *s,
+                 const struct measured *m, const char *unit);
 int charge_energy(struct run *run, const struct component *c, const struct span *s);
+
+/* netting.c */
+int charge_net(struct run *run, const struct component *c, const struct span *s);
 
 /* charge.c */
 int charge_component(struct run *run, const struct component *c, const struct span *s);

@@ -1,0 +1,540 @@
+/* Cases made of components: one bill (or twelve, for monthly peaks) against its lines. */
+
+#include <string.h>
+
+#include "civil.h"
+#include "tariff_cases_internal.h"
+
+enum { MAX_GIVEN = 16, SOME_DAY = 20089 /* 2025-01-01 */ };
+
+/* ---- what was used ---- */
+
+/* Members of usage that are no quantities. */
+static bool describes(const char *key)
+{
+        static const char *const words[] = {
+                "days",          "months",           "period",      "service_start",
+                "billable_days", "full_period_days", "from",        "to",
+                "calc_days",     "calc_period",      "season",      "class",
+                "note",          "households",       "contract_kw", "rows"
+        };
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                if (strcmp(words[i], key) == 0)
+                        return true;
+        return false;
+}
+
+/* Every plain number is a quantity of its own name. Where a site has several energies, the one
+ * drawn from the network is what is billed. */
+static enum verdict read_quantities(struct bill_case *c, struct rating_input *in,
+                                    struct rating_quantity *q, const char **ret_billed)
+{
+        const char *key;
+        json_t *v;
+
+        *ret_billed = NULL;
+        json_object_foreach(c->usage, key, v)
+        {
+                if (describes(key) || json_is_array(v))
+                        continue;
+                if (in->n_given == MAX_GIVEN || !case_number(v, &q[in->n_given].value))
+                        return case_unsupported(c, "usage member %s", key);
+                q[in->n_given].name = strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw" : key;
+                q[in->n_given].unit = strncmp(key, "import_", 7) == 0 ? key + 7 : key;
+                in->n_given++;
+                if (strncmp(key, "import_", 7) == 0 || !*ret_billed)
+                        *ret_billed = key;
+        }
+        in->given = q;
+        return CASE_PASS;
+}
+
+static int days_of(struct bill_case *c, const char *key)
+{
+        return (int)json_integer_value(json_object_get(c->usage, key));
+}
+
+static enum verdict read_dates(struct bill_case *c, struct rating_input *in)
+{
+        const char *from = case_member(c->usage, "from"), *to = case_member(c->usage, "to");
+        const char *period = case_member(c->usage, "period"),
+                   *start = case_member(c->usage, "service_start");
+        int days = days_of(c, "days") ? days_of(c, "days") : days_of(c, "calc_days");
+        char first[11] = "";
+
+        in->months = days_of(c, "months");
+        in->households = days_of(c, "households");
+        in->full_days = days_of(c, "full_period_days");
+        (void)case_number(json_object_get(c->usage, "contract_kw"), &in->contract_kw);
+        in->from_day = SOME_DAY;
+        in->to_day = in->from_day + (days ? days : 30);
+        if (*from &&
+            (civil_parse_date(from, &in->from_day) < 0 || civil_parse_date(to, &in->to_day) < 0))
+                return case_unsupported(c, "dates from \"%s\" to \"%s\"", from, to);
+        if (*period) {
+                /* "2025-04-01..2025-04-30", both days included */
+                if (strlen(period) != 22 || memcmp(period + 10, "..", 2) != 0)
+                        return case_unsupported(c, "period \"%s\"", period);
+                memcpy(first, period, 10);
+                if (civil_parse_date(first, &in->from_day) < 0 ||
+                    civil_parse_date(period + 12, &in->to_day) < 0)
+                        return case_unsupported(c, "period \"%s\"", period);
+                in->to_day++;
+                in->full_days = (int)(in->to_day - in->from_day);
+                if (*start && civil_parse_date(start, &in->from_day) < 0)
+                        return case_unsupported(c, "service_start \"%s\"", start);
+        }
+        if (days_of(c, "billable_days") && days_of(c, "billable_days") != in->to_day - in->from_day)
+                return case_fail(c, "%d billable days, but the dates give %lld",
+                                 days_of(c, "billable_days"),
+                                 (long long)(in->to_day - in->from_day));
+        if (*from && days && days != in->to_day - in->from_day)
+                return case_fail(c, "%d days, but the dates give %lld", days,
+                                 (long long)(in->to_day - in->from_day));
+        return CASE_PASS;
+}
+
+/* ---- the document ---- */
+
+static enum verdict read_rounding(struct bill_case *c, json_t *document)
+{
+        const char *text = case_member(c->json, "rounding");
+        bool whole = strncmp(text, "whole ", 6) == 0 && strstr(text, " half-up");
+        bool total = strncmp(text, "total from unrounded lines", 26) == 0 ||
+                     strncmp(text, "unrounded sum", 13) == 0 || strncmp(text, "none", 4) == 0;
+
+        if (!whole && !total && strcmp(text, "each line half-up to minor unit") != 0)
+                return case_unsupported(c, "rounding \"%s\"", text);
+        json_object_set_new(document, "minor_digits", json_integer(case_digits(c, whole)));
+        json_object_set_new(
+                document, "rounding",
+                json_pack("{s:s, s:s}", "mode", "half_up", "of", total ? "total" : "lines"));
+        return CASE_PASS;
+}
+
+static json_t *begin_document(struct bill_case *c, const char *quantity)
+{
+        json_t *d = json_pack("{s:s, s:s, s:s}", "schema", "headrace-tariff-v1", "code", c->id,
+                              "commodity", "any");
+        const char *currency = case_member(c->json, "currency");
+
+        json_object_set_new(d, "currency", json_string(*currency ? currency : "XXX"));
+        if (quantity)
+                json_object_set_new(d, "quantity", json_string(quantity));
+        return d;
+}
+
+/* ---- the comparison ---- */
+
+/* "water_t1" for the only line of component "water". */
+static bool code_matches(const char *want, const struct rating_line *line, bool only)
+{
+        size_t n = strlen(line->code);
+
+        if (strcmp(want, line->code) == 0)
+                return true;
+        return only && strncmp(want, line->code, n) == 0 && strncmp(want + n, "_t", 2) == 0;
+}
+
+static const struct rating_line *find_line(const struct rating_result *r, const char *code)
+{
+        for (size_t i = 0; i < r->n_lines; i++) {
+                size_t same = 0;
+
+                for (size_t k = 0; k < r->n_lines; k++)
+                        same += strcmp(r->lines[k].component, r->lines[i].component) == 0;
+                if (code_matches(code, &r->lines[i], same == 1))
+                        return &r->lines[i];
+        }
+        return NULL;
+}
+
+static struct decimal line_amount(const struct rating_tariff *t, const struct rating_line *l)
+{
+        return (struct decimal){ l->amount, (int8_t)rating_tariff_minor_digits(t) };
+}
+
+static enum verdict compare_number(struct bill_case *c, const char *code, const char *what,
+                                   json_t *want, struct decimal have)
+{
+        struct decimal w;
+
+        if (!case_number(want, &w) || case_near(c, w, have))
+                return CASE_PASS;
+        return case_fail(c, "line %s: %s should be %s, is %s", code, what, case_text(c, w),
+                         case_text(c, have));
+}
+
+static enum verdict compare_lines(struct bill_case *c, const struct rating_tariff *t,
+                                  const struct rating_result *r)
+{
+        json_t *lines = json_object_get(c->expected, "lines"), *v;
+        size_t i;
+
+        json_array_foreach(lines, i, v)
+        {
+                const char *code = case_member(v, "code");
+                const struct rating_line *l = find_line(r, code);
+                enum verdict verdict;
+
+                if (!l)
+                        return case_fail(c, "line %s is missing", code);
+                verdict =
+                        compare_number(c, code, "quantity", json_object_get(v, "qty"), l->quantity);
+                if (verdict == CASE_PASS)
+                        verdict = compare_number(c, code, "price", json_object_get(v, "rate"),
+                                                 l->price);
+                if (verdict == CASE_PASS)
+                        verdict = compare_number(c, code, "amount", json_object_get(v, "amount"),
+                                                 line_amount(t, l));
+                if (verdict != CASE_PASS)
+                        return verdict;
+        }
+        /* Where lines are listed, nothing else may be charged but what was given and a minimum. */
+        for (size_t k = 0; json_array_size(lines) > 0 && k < r->n_lines; k++) {
+                const struct rating_line *l = &r->lines[k];
+                bool listed = l->amount == 0 || l->kind == RATING_GIVEN ||
+                              l->kind == RATING_MINIMUM || l->kind == RATING_ROUNDING;
+
+                json_array_foreach(lines, i, v) listed =
+                        listed || find_line(r, case_member(v, "code")) == l;
+                if (!listed)
+                        return case_fail(c, "line %s of %s is not expected", l->code,
+                                         case_text(c, line_amount(t, l)));
+        }
+        return CASE_PASS;
+}
+
+static enum verdict compare_total(struct bill_case *c, struct decimal have)
+{
+        struct decimal want;
+
+        if (!case_number(json_object_get(c->expected, "total"), &want))
+                return CASE_PASS;
+        if (!case_near(c, want, have))
+                return case_fail(c, "the total should be %s, is %s", case_text(c, want),
+                                 case_text(c, have));
+        return CASE_PASS;
+}
+
+/* ---- one bill ---- */
+
+static enum verdict run_one(struct bill_case *c, const struct rating_tariff *t,
+                            const struct rating_input *in)
+{
+        struct rating_error err = { 0 };
+        struct rating_result r;
+        enum verdict v;
+
+        if (rating_run(t, in, &r, &err))
+                return case_fail(c, "not rated: %s", err.text);
+        v = compare_lines(c, t, &r);
+        if (v == CASE_PASS)
+                v = compare_total(
+                        c, (struct decimal){ r.total, (int8_t)rating_tariff_minor_digits(t) });
+        rating_result_deinit(&r);
+        return v;
+}
+
+/* ---- twelve bills of monthly peaks ---- */
+
+static enum verdict check_month(struct bill_case *c, const char *member, int month,
+                                struct decimal have)
+{
+        json_t *list = json_object_get(c->expected, member);
+        struct decimal want;
+
+        if (!list || !case_number(json_array_get(list, (size_t)month), &want))
+                return CASE_PASS;
+        if (!case_near(c, want, have))
+                return case_fail(c, "%s of month %d should be %s, is %s", member, month + 1,
+                                 case_text(c, want), case_text(c, have));
+        return CASE_PASS;
+}
+
+/* A year that repeats: months not yet billed show the peak they had a year ago. */
+static enum verdict run_year(struct bill_case *c, const struct rating_tariff *t, json_t *peaks)
+{
+        struct rating_peak before[24];
+        struct decimal total = DECIMAL_ZERO;
+        enum verdict v = CASE_PASS;
+
+        for (int i = 0; i < 24; i++) {
+                before[i] = (struct rating_peak){ .year = 2017 + i / 12, .month = i % 12 + 1 };
+                if (!case_number(json_array_get(peaks, (size_t)(i % 12)), &before[i].kw))
+                        return case_unsupported(
+                                c, "usage member monthly_peak_kw must hold 12 numbers");
+        }
+        for (int m = 0; m < 12 && v == CASE_PASS; m++) {
+                struct rating_quantity q = { "energy.import:peak_kw", "kW", before[m].kw };
+                struct rating_input in = { .from_day = civil_to_day(2018, m + 1, 1),
+                                           .given = &q,
+                                           .n_given = 1,
+                                           .peaks = before,
+                                           .n_peaks = (size_t)(12 + m) };
+                struct rating_error err = { 0 };
+                struct rating_result r;
+
+                in.to_day = in.from_day + civil_days_in_month(2018, m + 1);
+                if (rating_run(t, &in, &r, &err))
+                        return case_fail(c, "month %d not rated: %s", m + 1, err.text);
+                if (decimal_add(total,
+                                (struct decimal){ r.total, (int8_t)rating_tariff_minor_digits(t) },
+                                &total) < 0)
+                        v = case_fail(c, "the total is too large");
+                else
+                        v = check_month(c, "billing_demand_kw", m, r.billing_kw);
+                rating_result_deinit(&r);
+        }
+        return v == CASE_PASS ? compare_total(c, total) : v;
+}
+
+enum verdict case_components(struct bill_case *c)
+{
+        struct rating_quantity quantities[MAX_GIVEN];
+        struct rating_input in = { 0 };
+        struct mapping m = { .c = c, .in = &in };
+        struct rating_tariff *t = NULL;
+        json_t *document, *peaks = json_object_get(c->usage, "monthly_peak_kw");
+        enum verdict v = read_quantities(c, &in, quantities, &m.quantity);
+
+        if (v == CASE_PASS)
+                v = read_dates(c, &in);
+        if (v != CASE_PASS)
+                return v;
+        document = begin_document(c, m.quantity);
+        m.components = json_array();
+        v = map_components(&m, json_object_get(c->tariff, "components"));
+        json_object_set_new(document, "components", m.components);
+        if (m.demand) {
+                json_object_set_new(m.demand, "quantity", json_string("energy.import"));
+                json_object_set_new(document, "demand", m.demand);
+        }
+        if (v == CASE_PASS)
+                v = read_rounding(c, document);
+        if (v == CASE_PASS)
+                v = case_load(c, document, &t);
+        if (v == CASE_PASS)
+                v = peaks ? run_year(c, t, peaks) : run_one(c, t, &in);
+        rating_tariff_free(t);
+        json_decref(document);
+        return v;
+}
+
+/* ---- rules without components ---- */
+
+/* "hcf*2.83*1.02264*CV/3.6": names of usage and numbers, multiplied and divided. */
+static enum verdict product_rule(struct bill_case *c, const char *text, json_t **ret)
+{
+        json_t *multiply = json_array(), *divide = json_array();
+        char op = '*', word[40];
+        const char *p = text;
+
+        *ret = json_pack("{s:o, s:o}", "multiply", multiply, "divide", divide);
+        while (*p) {
+                size_t n = strcspn(p, "*/");
+                struct decimal d;
+
+                if (n == 0 || n >= sizeof(word))
+                        return case_unsupported(c, "rule \"%s\"", text);
+                for (size_t i = 0; i < n; i++)
+                        word[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
+                word[n] = '\0';
+                if (decimal_parse(word, &d) < 0 && !json_object_get(c->usage, word))
+                        return case_unsupported(c, "rule \"%s\": %s is not in the usage", text,
+                                                word);
+                json_array_append_new(op == '*' ? multiply : divide, json_string(word));
+                p += n;
+                if (*p && (op = *p++, !*p))
+                        return case_unsupported(c, "rule \"%s\"", text);
+        }
+        return CASE_PASS;
+}
+
+/* The one expected member that is a number, against the value of a product. */
+static enum verdict run_product(struct bill_case *c, const char *text)
+{
+        struct rating_quantity quantities[MAX_GIVEN];
+        struct rating_input in = { .from_day = SOME_DAY, .to_day = SOME_DAY + 30 };
+        const char *billed, *key;
+        struct rating_tariff *t = NULL;
+        struct rating_error err = { 0 };
+        struct rating_result r;
+        json_t *document, *product, *v;
+        struct decimal want;
+        enum verdict verdict = read_quantities(c, &in, quantities, &billed);
+
+        /* Days are a quantity here. */
+        if (case_number(json_object_get(c->usage, "days"), &quantities[in.n_given].value)) {
+                quantities[in.n_given].name = quantities[in.n_given].unit = "days";
+                in.n_given++;
+        }
+        if (verdict != CASE_PASS)
+                return verdict;
+        document = begin_document(c, "result");
+        verdict = product_rule(c, text, &product);
+        json_object_set_new(document, "quantities", json_pack("{s:o}", "result", product));
+        json_object_set_new(document, "minor_digits", json_integer(8));
+        json_object_set_new(document, "components",
+                            json_pack("[{s:s, s:s, s:s}]", "type", "given", "code", "result",
+                                      "quantity", "result"));
+        if (verdict == CASE_PASS)
+                verdict = case_load(c, document, &t);
+        if (verdict == CASE_PASS && rating_run(t, &in, &r, &err))
+                verdict = case_fail(c, "not rated: %s", err.text);
+        if (verdict == CASE_PASS) {
+                json_object_foreach(c->expected, key, v)
+                {
+                        if (case_number(v, &want) && !case_near(c, want, r.lines[0].exact))
+                                verdict = case_fail(c, "%s should be %s, is %s", key,
+                                                    case_text(c, want),
+                                                    case_text(c, r.lines[0].exact));
+                }
+                rating_result_deinit(&r);
+        }
+        rating_tariff_free(t);
+        json_decref(document);
+        return verdict;
+}
+
+/* "k%=(0.9/cosphi-1)*100 rounded to 2 decimals; 0 from 0.90; below 0.60 use 52.54" */
+static enum verdict run_power_factor(struct bill_case *c, const char *text)
+{
+        char target[16], from[16], floor[16], pct[16];
+        json_t *list = json_object_get(c->usage, "cosphi"),
+               *want = json_object_get(c->expected, "k_percent"), *v;
+        json_t *document;
+        struct rating_tariff *t = NULL;
+        enum verdict verdict;
+        int digits, n = 0;
+        size_t i;
+
+        if (sscanf(text,
+                   "k%%=(%15[0-9.]/cosphi-1)*100 rounded to %d decimals; 0 from %15[0-9.]; below "
+                   "%15[0-9.] use %15[0-9.]%n",
+                   target, &digits, from, floor, pct, &n) != 5 ||
+            text[n] || !list || !want)
+                return case_unsupported(c, "formula \"%s\"", text);
+        document = begin_document(c, NULL);
+        json_object_set_new(document, "minor_digits", json_integer(4));
+        json_object_set_new(document, "components",
+                            json_pack("[{s:s, s:s, s:i}, {s:s, s:s, s:s, s:s, s:i, s:s, s:s}]",
+                                      "type", "given", "code", "base", "amount", 100, "type",
+                                      "power_factor", "code", "k", "quantity", "cosphi", "target",
+                                      target, "digits", digits, "floor", floor, "floor_pct", pct));
+        verdict = case_load(c, document, &t);
+        json_decref(document);
+        json_array_foreach(list, i, v)
+        {
+                struct rating_quantity q = { .name = "cosphi", .unit = "" };
+                struct rating_input in = {
+                        .from_day = SOME_DAY, .to_day = SOME_DAY + 30, .given = &q, .n_given = 1
+                };
+                struct rating_error err = { 0 };
+                struct rating_result r;
+                struct decimal w;
+
+                if (verdict != CASE_PASS)
+                        break;
+                if (!case_number(v, &q.value) || !case_number(json_array_get(want, i), &w))
+                        verdict = case_unsupported(
+                                c, "formula without one expected number for each cosphi");
+                else if (rating_run(t, &in, &r, &err))
+                        verdict = case_fail(c, "cosphi %s not rated: %s", case_text(c, q.value),
+                                            err.text);
+                else {
+                        /* On a base of 100 the amount is the percentage. */
+                        if (!case_near(c, w, r.lines[1].exact))
+                                verdict = case_fail(c, "cosphi %s: k should be %s, is %s",
+                                                    case_text(c, q.value), case_text(c, w),
+                                                    case_text(c, r.lines[1].exact));
+                        rating_result_deinit(&r);
+                }
+        }
+        rating_tariff_free(t);
+        return verdict;
+}
+
+static enum verdict check_shares(struct bill_case *c, const struct rating_result *r)
+{
+        json_t *factors = json_object_get(c->expected, "factors");
+        json_t *amounts = json_object_get(c->expected, "on_base_100");
+        size_t n = r->n_lines - 1;
+        struct decimal want, share;
+
+        if (n != (size_t)json_integer_value(json_object_get(c->expected, "lines")))
+                return case_fail(
+                        c, "%zu lines instead of %lld", n,
+                        (long long)json_integer_value(json_object_get(c->expected, "lines")));
+        for (size_t i = 0; i < n; i++) {
+                const struct rating_line *l = &r->lines[i + 1];
+
+                if (decimal_div(l->quantity, decimal_int(100), 12, DECIMAL_HALF_EVEN, &share) < 0)
+                        return case_fail(c, "line %zu is too large", i + 1);
+                if (case_number(json_array_get(factors, i), &want) && !case_near(c, want, share))
+                        return case_fail(c, "line %zu: factor should be %s, is %s", i + 1,
+                                         case_text(c, want), case_text(c, share));
+                if (case_number(json_array_get(amounts, i), &want) && !case_near(c, want, l->exact))
+                        return case_fail(c, "line %zu should be %s, is %s", i + 1,
+                                         case_text(c, want), case_text(c, l->exact));
+        }
+        return CASE_PASS;
+}
+
+/* A percentage that changes inside the period, on a base of 100. */
+static enum verdict run_percent_versions(struct bill_case *c, json_t *versions)
+{
+        json_t *period = json_object_get(c->usage, "calc_period"), *percent, *later, *document;
+        const char *from = json_string_value(json_array_get(period, 0)),
+                   *to = json_string_value(json_array_get(period, 1));
+        struct rating_input in = { 0 };
+        struct rating_tariff *t = NULL;
+        struct rating_error err = { 0 };
+        struct rating_result r;
+        enum verdict v;
+
+        if (!from || !to || civil_parse_date(from, &in.from_day) < 0 ||
+            civil_parse_date(to, &in.to_day) < 0 || json_array_size(versions) == 0)
+                return case_unsupported(c, "percent_versions without calc_period of two dates");
+        in.to_day++;
+        percent = json_deep_copy(json_array_get(versions, 0));
+        later = json_deep_copy(versions);
+        json_array_remove(later, 0);
+        json_object_set_new(percent, "type", json_string("percent"));
+        json_object_set_new(percent, "code", json_string("percent"));
+        json_object_set_new(percent, "versions", later);
+        document = begin_document(c, NULL);
+        json_object_set_new(document, "minor_digits", json_integer(8));
+        json_object_set_new(document, "components",
+                            json_pack("[{s:s, s:s, s:i}, o]", "type", "given", "code", "base",
+                                      "amount", 100, percent));
+        v = case_load(c, document, &t);
+        json_decref(document);
+        if (v == CASE_PASS && rating_run(t, &in, &r, &err))
+                v = case_fail(c, "not rated: %s", err.text);
+        else if (v == CASE_PASS) {
+                v = check_shares(c, &r);
+                rating_result_deinit(&r);
+        }
+        rating_tariff_free(t);
+        return v;
+}
+
+enum verdict case_rule(struct bill_case *c)
+{
+        json_t *versions = json_object_get(c->tariff, "percent_versions");
+        const char *conversion = case_member(c->tariff, "conversion"),
+                   *formula = case_member(c->tariff, "formula");
+        const char *factor = case_member(json_object_get(c->tariff, "proration"), "factor");
+
+        if (versions)
+                return run_percent_versions(c, versions);
+        if (*conversion)
+                return run_product(c, conversion);
+        if (*factor)
+                return run_product(c, factor);
+        if (*formula)
+                return run_power_factor(c, formula);
+        return case_unsupported(c, "a tariff without components or a rule known here");
+}

@@ -1,0 +1,53 @@
+#pragma once
+
+/* Shared by tariff_cases*.c: one case on its way through the engine. */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "rating.h"
+
+enum verdict { CASE_PASS, CASE_FAIL, CASE_UNSUPPORTED };
+
+struct bill_case {
+        json_t *json; /* borrowed: the whole case */
+        json_t *tariff, *usage, *expected;
+        const char *id, *folder;
+        struct decimal tolerance;
+        struct arena arena; /* of this case */
+        char why[600];      /* of a failure or of what is not supported */
+};
+
+enum verdict case_fail(struct bill_case *c, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
+enum verdict case_unsupported(struct bill_case *c, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
+
+/* A number member as an exact decimal; false when absent or no number. */
+bool case_number(json_t *v, struct decimal *ret);
+bool case_near(const struct bill_case *c, struct decimal want, struct decimal have);
+const char *case_text(struct bill_case *c, struct decimal d);
+/* Digits money is rounded to: the currency's, more where the tolerance is finer than money. */
+int case_digits(const struct bill_case *c, bool whole);
+/* Loads a document made of the case; CASE_PASS, or why not. */
+enum verdict case_load(struct bill_case *c, json_t *document, struct rating_tariff **ret);
+const char *case_member(json_t *o, const char *key);
+
+enum verdict case_components(struct bill_case *c);
+enum verdict case_rule(struct bill_case *c);
+enum verdict case_urdb(struct bill_case *c);
+/* Whether the tariff is accepted at all, for cases that must be refused. */
+enum verdict case_urdb_load(struct bill_case *c, struct rating_tariff **ret);
+
+/* tariff_cases_map.c: "components" of a case as components of a tariff document. */
+struct mapping {
+        struct bill_case *c;
+        json_t *components;   /* being made, owned */
+        json_t *demand;       /* owned or NULL */
+        const char *quantity; /* usage member that is billed */
+        struct rating_input *in;
+};
+enum verdict map_components(struct mapping *m, json_t *list);
+/* "round(limit*days/30)", "limit*days/30" -> limits object; false when it is none of these. */
+bool map_days_rule(const char *text, json_t **ret);

@@ -1,0 +1,95 @@
+/* Every shared bill file through the engine: nothing may fail or be left out. */
+
+#include "hr_test.h"
+
+#include "tariff_cases.h"
+
+static void run_file(const char *file, unsigned long least)
+{
+        const char *path = hr_shared(file);
+        char *text = NULL, *last;
+        size_t n = 0;
+        unsigned long passed = 0, failed = 1, unsupported = 1;
+        FILE *out = open_memstream(&text, &n);
+
+        CU_ASSERT_EQUAL(tariff_cases_run(path, out), 0);
+        fclose(out);
+        last = strrchr(text, '\n');
+        while (last > text && last[-1] != '\n')
+                last--;
+        CU_ASSERT_EQUAL(sscanf(last, "%lu passed, %lu failed, %lu unsupported", &passed, &failed,
+                               &unsupported),
+                        3);
+        CU_ASSERT(passed >= least && failed == 0 && unsupported == 0);
+        if (failed || unsupported)
+                fputs(text, stdout);
+        free(text);
+}
+
+static void published(void)
+{
+        run_file("bills/published.json", 39);
+}
+
+static void derived(void)
+{
+        run_file("bills/derived.json", 28);
+}
+
+static void water(void)
+{
+        run_file("bills/water_owrs.json", 252);
+}
+
+static void engine(void)
+{
+        run_file("bills/engine.json", 33);
+}
+
+/* The runner itself must see a wrong bill, an unknown kind and a file that is none. */
+static void finds_what_is_wrong(void)
+{
+        static const char cases[] = "[{\"id\":\"right\",\"currency\":\"USD\",\"tolerance\":0.005,"
+                                    "\"rounding\":\"each line half-up to minor unit\","
+                                    "\"tariff\":{\"components\":[{\"type\":\"rate\",\"code\":\"e\","
+                                    "\"rate\":0.5}]},\"usage\":{\"kwh\":3},"
+                                    "\"expected\":{\"lines\":[{\"code\":\"e\",\"qty\":3,\"rate\":0."
+                                    "5,\"amount\":1.5}],\"total\":1.5}},"
+                                    "{\"id\":\"wrong\",\"currency\":\"USD\",\"tolerance\":0.005,"
+                                    "\"rounding\":\"each line half-up to minor unit\","
+                                    "\"tariff\":{\"components\":[{\"type\":\"rate\",\"code\":\"e\","
+                                    "\"rate\":0.5}]},\"usage\":{\"kwh\":3},"
+                                    "\"expected\":{\"lines\":[{\"code\":\"e\",\"amount\":1.51}]}},"
+                                    "{\"id\":\"unlisted\",\"currency\":\"USD\",\"tolerance\":0.005,"
+                                    "\"rounding\":\"each line half-up to minor unit\","
+                                    "\"tariff\":{\"components\":[{\"type\":\"rate\",\"code\":\"e\","
+                                    "\"rate\":0.5},{\"type\":\"fixed\",\"code\":"
+                                    "\"f\",\"amount\":1}]},\"usage\":{\"kwh\":3},\"expected\":{"
+                                    "\"lines\":[{\"code\":\"e\",\"amount\":1.5}]}},"
+                                    "{\"id\":\"new\",\"currency\":\"USD\",\"tolerance\":0.005,"
+                                    "\"rounding\":\"each line half-up to minor unit\","
+                                    "\"tariff\":{\"components\":[{\"type\":\"lottery\",\"code\":"
+                                    "\"e\"}]},\"usage\":{\"kwh\":3},\"expected\":{}}]";
+        char name[] = "/tmp/hr-cases-XXXXXX", *text = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&text, &n), *f;
+        int fd = mkstemp(name);
+
+        CU_ASSERT_FATAL(fd >= 0);
+        f = fdopen(fd, "w");
+        fputs(cases, f);
+        fclose(f);
+        CU_ASSERT_EQUAL(tariff_cases_run(name, out), 1);
+        CU_ASSERT_EQUAL(tariff_cases_run("/nonexistent.json", out), 2);
+        fclose(out);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "pass right\n"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "FAIL wrong: line e: amount should be 1.51, is 1.5\n"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "FAIL unlisted: line f of 1 is not expected\n"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "unsupported new: component type lottery\n"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "1 passed, 2 failed, 1 unsupported\n"));
+        free(text);
+        remove(name);
+}
+
+HR_TESTS("tariff cases", { "finds what is wrong", finds_what_is_wrong }, { "published", published },
+         { "derived", derived }, { "water", water }, { "engine", engine })
