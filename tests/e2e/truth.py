@@ -24,13 +24,14 @@ def expected(lines):
 READINGS = """
 select m.identity, c.code, extract(epoch from r.at)::bigint, r.value
 from mdm.meter m cross join mdm.channel c
-cross join lateral mdm.readings(m.meter_id, c.channel, '%s', '%s') r
+cross join lateral mdm.readings(m.meter_id, c.channel, '%s', timestamptz '%s' + interval '1 second') r
 where c.code in (%s)
 """
 
 
 def stored(daemon, since, until, channels):
-    """(identity, channel) -> list of (start, value) as the store answers, doubles kept."""
+    """(identity, channel) -> list of (start, value) as the store answers, doubles kept. A register has a reading at the
+    very end of the span too."""
     rows = {}
     names = ", ".join("'%s'" % c for c in sorted(channels))
     for identity, channel, at, value in daemon.psql(READINGS % (since, until, names)):
