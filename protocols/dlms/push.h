@@ -18,10 +18,12 @@
 #include "axdr.h"
 #include "datetime.h"
 #include "dlms.h"
-#include "security.h"
 
+/* A value that is an array or structure is kept as its encoding: value.tag says which, value.p and
+ * value.n are its bytes. */
 struct dlms_object {
         bool has_obis;
+        bool is_definition; /* entry of a push object list; value = its data index */
         struct obis obis;
         uint16_t class_id;       /* 0 = not said */
         int8_t attribute;        /* 0 = not said */
@@ -58,28 +60,3 @@ int dlms_push_decode_body(const uint8_t *body, size_t n, struct dlms_object *obj
 
 /* "Wh", "V", ... as the Blue Book's table of units; "" when unknown or without unit. */
 const char *dlms_unit_text(uint8_t unit);
-
-/*
- * From bytes of a transport to APDUs: detects wrapper, HDLC (segmented or not) and M-Bus link
- * frames and bare APDUs from the bytes, joins segments and general block transfer, and opens
- * ciphering. For whole messages in memory (decode tool, MQTT, UDP), not for streams.
- */
-enum dlms_layer { DLMS_LAYER_APDU, DLMS_LAYER_WRAPPER, DLMS_LAYER_HDLC, DLMS_LAYER_MBUS };
-
-struct dlms_unpacked {
-        enum dlms_layer layer;
-        bool ciphered;
-        struct dlms_protection protection;
-        uint8_t title[DLMS_TITLE_SIZE]; /* sender's, when ciphered and given */
-        bool has_title;
-        bool damaged;        /* a check sequence did not match but all bytes are there */
-        const uint8_t *apdu; /* plain; points into the caller's buffer */
-        size_t apdu_len;
-};
-
-/* @buf (cap at least n) receives the joined and opened message. @keys and @crypto NULL = none;
- * @title NULL = as in the message. With @lenient frames whose FCS fails are used and .damaged
- * set, else DLMS_E_HDLC_FCS. 0 or DLMS_E_*. */
-int dlms_unpack(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
-                const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
-                struct dlms_unpacked *ret);
