@@ -1,0 +1,138 @@
+#include <string.h>
+
+#include "decode_internal.h"
+#include "dlms/apdu.h"
+
+struct material {
+        struct dlms_keys keys;
+        uint8_t title[DLMS_TITLE_SIZE];
+        uint32_t ic;
+        uint8_t sc;
+};
+
+static bool read_material(const json_t *line, struct material *ret)
+{
+        uint8_t raw[4];
+
+        *ret = (struct material){ .sc = DLMS_SC_AUTHENTICATED };
+        decode_key_member(line, "ek", ret->keys.ek, &ret->keys.has_ek);
+        decode_key_member(line, "ak", ret->keys.ak, &ret->keys.has_ak);
+        if (json_string_length(json_object_get(line, "ek")) == 64)
+                ret->keys.suite = 2;
+        if (decode_hex_member(line, "ic", raw, 4) == 4)
+                ret->ic = (uint32_t)raw[0] << 24 | (uint32_t)raw[1] << 16 | (uint32_t)raw[2] << 8 |
+                          raw[3];
+        if (decode_hex_member(line, "sc", raw, 1) == 1)
+                ret->sc = raw[0];
+        return decode_hex_member(line, "system_title", ret->title, DLMS_TITLE_SIZE) ==
+               DLMS_TITLE_SIZE;
+}
+
+/* Shows what was computed; it must be what the line publishes under @key, when it does. */
+static void compare(struct decode *d, const json_t *line, const char *key, const char *shown,
+                    const uint8_t *p, size_t n)
+{
+        long len = decode_hex_member(line, key, d->bytes, d->cap);
+
+        decode_put_hex(decode_member(d, shown), p, n);
+        if (len >= 0 && ((size_t)len != n || memcmp(d->bytes, p, n) != 0))
+                decode_fail(d, "\"%s\" is not what the published keys give", key);
+}
+
+static void do_apdu(struct decode *d, const json_t *line, struct material *m)
+{
+        long n = decode_hex_member(line, "apdu", d->bytes, d->cap);
+        struct dlms_unpacked u;
+        int e;
+
+        if (n <= 0) {
+                decode_fail(d, "\"apdu\" is missing or no hexadecimal text");
+                return;
+        }
+        e = dlms_unpack(d->bytes, (size_t)n, false, d->crypto, &m->keys, m->title, d->work, d->cap,
+                        &u);
+        if (e) {
+                decode_fail_dlms(d, e);
+                return;
+        }
+        compare(d, line, "plain", "plain_hex", u.apdu, u.apdu_len);
+        decode_describe(decode_member(d, "apdu"), u.apdu, u.apdu_len);
+        if (u.apdu[0] == APDU_DATA_NOTIFICATION || u.apdu[0] == APDU_GET_RESPONSE)
+                decode_objects(d, u.apdu, u.apdu_len, false);
+}
+
+static void do_gmac(struct decode *d, const json_t *line, struct material *m)
+{
+        long n = decode_hex_member(line, "challenge", d->bytes, d->cap);
+        uint8_t tag[DLMS_TAG_SIZE];
+        int e;
+
+        if (n < 0) {
+                decode_fail(d, "\"challenge\" is missing or no hexadecimal text");
+                return;
+        }
+        e = dlms_gmac(d->crypto, &m->keys, m->sc, m->title, m->ic, d->bytes, (size_t)n, tag);
+        if (e)
+                decode_fail_dlms(d, e);
+        else
+                compare(d, line, "tag", "tag", tag, sizeof tag);
+}
+
+static void do_gcm(struct decode *d, const json_t *line, struct material *m)
+{
+        long n = decode_hex_member(line, "plain", d->bytes, d->cap);
+        size_t len;
+        int e;
+
+        if (n < 0) {
+                decode_fail(d, "\"plain\" is missing or no hexadecimal text");
+                return;
+        }
+        e = dlms_protect(d->crypto, &m->keys, false, m->sc, m->title, m->ic, d->bytes, (size_t)n,
+                         d->work, d->cap, &len);
+        if (e)
+                decode_fail_dlms(d, e);
+        else
+                compare(d, line, "out", "out", d->work + DLMS_SC_HEADER_SIZE,
+                        len - DLMS_SC_HEADER_SIZE);
+}
+
+static void do_keywrap(struct decode *d, const json_t *line)
+{
+        uint8_t kek[DLMS_KEY_MAX], key[DLMS_KEY_MAX], out[DLMS_KEY_MAX + 8];
+        long kek_len = decode_hex_member(line, "kek", kek, sizeof kek);
+        long n = decode_hex_member(line, "key", key, sizeof key);
+        int e = DLMS_E_ARGUMENT;
+
+        if (kek_len > 0 && n > 0)
+                e = dlms_key_wrap(kek, (size_t)kek_len, key, (size_t)n, out);
+        if (e)
+                decode_fail_dlms(d, e);
+        else
+                compare(d, line, "out", "out", out, (size_t)n + 8);
+}
+
+void decode_crypto(struct decode *d, const json_t *line, const char *op)
+{
+        struct material m;
+
+        if (strcmp(op, "keywrap") == 0) {
+                do_keywrap(d, line);
+                return;
+        }
+        if (strcmp(op, "apdu") != 0 && strcmp(op, "gmac") != 0 && strcmp(op, "gcm") != 0) {
+                decode_fail(d, "operation \"%.40s\" is not known", op);
+                return;
+        }
+        if (!read_material(line, &m) || !m.keys.has_ek) {
+                decode_fail(d, "\"ek\" or \"system_title\" is missing");
+                return;
+        }
+        if (strcmp(op, "apdu") == 0)
+                do_apdu(d, line, &m);
+        else if (strcmp(op, "gmac") == 0)
+                do_gmac(d, line, &m);
+        else
+                do_gcm(d, line, &m);
+        dlms_keys_wipe(&m.keys);
+}
