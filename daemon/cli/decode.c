@@ -451,3 +451,41 @@ int decode_file(FILE *in, FILE *out)
         dlms_crypto_free(d.crypto);
         return e;
 }
+
+int decode_run(int argc, char **argv)
+{
+        char dash[] = "-", *standard[] = { dash };
+        int failed = 0;
+
+        if (argc == 0) {
+                argc = 1;
+                argv = standard;
+        }
+        for (int i = 0; i < argc; i++) {
+                FILE *f = strcmp(argv[i], "-") == 0 ? stdin : fopen(argv[i], "rb");
+                int e;
+
+                if (argv[i][0] == '-' && argv[i][1] != 0) {
+                        fprintf(stderr,
+                                "headrace decode: unknown option %s; usage: headrace decode "
+                                "FILE.jsonl...\n",
+                                argv[i]);
+                        if (f)
+                                fclose(f);
+                        return 2;
+                }
+                if (!f) {
+                        fprintf(stderr, "headrace decode: %s: %s\n", argv[i], strerror(errno));
+                        failed = 1;
+                        continue;
+                }
+                e = decode_file(f, stdout);
+                if (e) {
+                        fprintf(stderr, "headrace decode: %s: %s\n", argv[i], strerror(-e));
+                        failed = 1;
+                }
+                if (f != stdin)
+                        fclose(f);
+        }
+        return failed;
+}

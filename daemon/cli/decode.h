@@ -19,3 +19,7 @@
 /* Decodes @in to its end onto @out. Lines that cannot be decoded say so in their own answer.
  * 0, or -errno when reading or writing failed. */
 int decode_file(FILE *in, FILE *out);
+
+/* The command: file names, or none (or "-") for standard input, to standard output. Returns the
+ * exit code: 0, 1 when a file cannot be read, 2 for wrong usage. */
+int decode_run(int argc, char **argv);

@@ -1,6 +1,7 @@
 /* headrace: the command line. A client of the daemon for every operation in its table, and a
  * technician's tool for what needs no daemon. */
 #include "cli.h"
+#include "decode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,8 @@ static int dispatch(const struct cli_options *o, int argc, char **argv)
                 return verbs_help(o, argc - 1, argv + 1);
         if (argc == 2 && strcmp(argv[0], "completion") == 0 && strcmp(argv[1], "bash") == 0)
                 return fputs(bash_completion, stdout) < 0 ? CLI_FAILED : CLI_OK;
+        if (strcmp(argv[0], "decode") == 0)
+                return decode_run(argc - 1, argv + 1);
         if (strcmp(argv[0], "__complete") == 0)
                 return verbs_complete(o, argc - 1, argv + 1);
         return verbs_run(o, argc, argv);

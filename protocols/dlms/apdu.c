@@ -299,8 +299,10 @@ static int decode_get_response(struct axdr_reader *r, struct apdu_response *a)
 
         switch (a->kind) {
         case APDU_NORMAL:
+                /* A widespread server library repeats the value of a clock behind it: the first
+                 * whole value counts, what follows is ignored. */
                 take_data_result(r, &a->result, &a->data, &a->n);
-                return finish(r);
+                return r->error;
         case APDU_BLOCK:
                 a->last = take_byte(r) != 0;
                 a->block = take_be32(r);

@@ -352,9 +352,7 @@ int dlms_push_decode(const uint8_t *apdu, size_t n, struct dlms_notification *re
                 note.body_len = raw.n;
                 if (raw.time)
                         note.has_time = dlms_datetime_read(raw.time, DATETIME_SIZE, &note.time);
-                if (raw.n == 0)
-                        e = 0;
-                else if (note.kind == DLMS_NOTIFY_EVENT)
+                if (note.kind == DLMS_NOTIFY_EVENT)
                         e = decode_attribute(&raw.attr, raw.body, raw.n, objects, cap,
                                              &note.n_objects);
                 else
