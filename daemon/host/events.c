@@ -8,7 +8,9 @@
 /* Delivery to plugins: the cursor moves in the transaction of the handlers, so an event counts as
  * told exactly when its effects are there. */
 
-enum { EVENT_BATCH = 64, EVENT_POLL_MS = 1000 };
+enum { EVENT_BATCH = 64, EVENT_POLL_MS = 1000, EVENT_AGAIN_MS = 100 };
+
+enum delivered { DELIVERED_ALL, DELIVERED_MORE, DELIVERED_FAILED };
 
 static enum hr_status (*handler_of(const struct hr_plugin *p,
                                    const char *type))(struct hr_call *, const struct hr_event *)
@@ -122,8 +124,7 @@ static void note_failure(struct hr_call *c, const struct delivery *d, enum hr_st
                 call_commit(c, &unknown);
 }
 
-/* True if there may be more at once. */
-static bool deliver(struct host *h, struct host_plugin *p)
+static enum delivered deliver(struct host *h, struct host_plugin *p)
 {
         struct identity who;
         struct hr_call c;
@@ -148,7 +149,7 @@ static bool deliver(struct host *h, struct host_plugin *p)
                 d.more = d.more || st == HR_OK;
         }
         call_deinit(&c);
-        return st == HR_OK && d.more;
+        return st != HR_OK ? DELIVERED_FAILED : d.more ? DELIVERED_MORE : DELIVERED_ALL;
 }
 
 static void cursors_add(struct host *h)
@@ -199,14 +200,30 @@ static void tell_listener(struct host *h, int64_t *seen)
         pthread_mutex_unlock(&h->lock);
 }
 
-static bool deliver_all(struct host *h)
+static enum delivered deliver_all(struct host *h)
 {
-        bool more = false;
+        enum delivered worst = DELIVERED_ALL;
 
-        for (int i = 0; i < h->ordered_n && !host_stopping(h); i++)
-                if (h->ordered[i]->p->subscriptions)
-                        more |= deliver(h, h->ordered[i]);
-        return more;
+        for (int i = 0; i < h->ordered_n && !host_stopping(h); i++) {
+                enum delivered one = h->ordered[i]->p->subscriptions ? deliver(h, h->ordered[i])
+                                                                     : DELIVERED_ALL;
+
+                worst = one > worst ? one : worst;
+        }
+        return worst;
+}
+
+static uint64_t wait_for_events(struct host *h, uint64_t serial, int ms)
+{
+        struct timespec until = host_deadline(ms);
+
+        pthread_mutex_lock(&h->lock);
+        while (!h->stopping && h->event_serial == serial)
+                if (pthread_cond_timedwait(&h->event_wake, &h->lock, &until))
+                        break;
+        serial = h->event_serial;
+        pthread_mutex_unlock(&h->lock);
+        return serial;
 }
 
 void *event_thread(void *arg)
@@ -218,19 +235,13 @@ void *event_thread(void *arg)
         if (!h->options.no_events)
                 cursors_add(h);
         while (!host_stopping(h)) {
-                bool more = !h->options.no_events && deliver_all(h);
+                enum delivered d = h->options.no_events ? DELIVERED_ALL : deliver_all(h);
 
                 tell_listener(h, &seen);
-                if (more)
-                        continue;
-                struct timespec until = host_deadline(EVENT_POLL_MS);
-
-                pthread_mutex_lock(&h->lock);
-                while (!h->stopping && h->event_serial == serial)
-                        if (pthread_cond_timedwait(&h->event_wake, &h->lock, &until))
-                                break;
-                serial = h->event_serial;
-                pthread_mutex_unlock(&h->lock);
+                if (d != DELIVERED_MORE)
+                        serial = wait_for_events(h, serial,
+                                                 d == DELIVERED_FAILED ? EVENT_AGAIN_MS
+                                                                       : EVENT_POLL_MS);
         }
         return NULL;
 }

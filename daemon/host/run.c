@@ -117,6 +117,7 @@ enum claim { CLAIM_FRESH, CLAIM_DONE, CLAIM_FAILED };
 static enum claim claim(struct hr_call *c, const char *key, const uint8_t hash[32])
 {
         const char *params[] = { c->actor, key, c->op->name, call_bytea(c, hash, 32) };
+        const void *reply;
         struct hr_rows *rows;
         size_t n;
 
@@ -142,7 +143,9 @@ static enum claim claim(struct hr_call *c, const char *key, const uint8_t hash[3
                                ? NULL
                                : host_table->rows_text(rows, 0, "file_name");
         buf_reset(&c->body);
-        buf_put(&c->body, host_table->rows_bytes(rows, 0, "reply", &n), n);
+        reply = host_table->rows_bytes(rows, 0, "reply", &n);
+        if (n)
+                buf_put(&c->body, reply, n);
         return CLAIM_DONE;
 }
 

@@ -105,9 +105,7 @@ create function core.audit_refuse() returns trigger language plpgsql as $$
 begin
         raise exception 'the audit trail is append-only' using errcode = 'HR001';
 end $$;
-create trigger audit_append_only before update or delete on core.audit
-        for each row execute function core.audit_refuse();
-create trigger audit_no_truncate before truncate on core.audit
+create trigger audit_append_only before update or delete or truncate on core.audit
         for each statement execute function core.audit_refuse();
 
 create function core.audit_digest(before bytea, a core.audit) returns bytea
