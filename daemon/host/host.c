@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host_int.h"
+#include "meter_ops.h"
 #include "host_sql.h"
 #include "migrate.h"
 
@@ -56,7 +57,8 @@ int host_new(struct host **ret, const struct host_options *options)
         pthread_cond_init(&h->job_wake, &attr);
         pthread_cond_init(&h->event_wake, &attr);
         pthread_condattr_destroy(&attr);
-        if (!h->instance || !h->rate || host_add_builtin(h, &core_plugin, NULL)) {
+        if (!h->instance || !h->rate || host_add_builtin(h, &core_plugin, NULL) ||
+            host_add_builtin(h, &meter_plugin, NULL)) {
                 host_free(h);
                 return -ENOMEM;
         }

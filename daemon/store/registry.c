@@ -311,6 +311,18 @@ static enum db_status load(struct registry *r, struct db_conn *c)
 
 /* ---- the thread ---- */
 
+static bool take_notifies(PGconn *pg)
+{
+        bool any = false;
+        PGnotify *n;
+
+        while ((n = PQnotifies(pg))) {
+                any = true;
+                PQfreemem(n);
+        }
+        return any;
+}
+
 /* Waits for a notification, a wake-up or the time of the regular look. False when the connection
  * is gone. *@ret_news: something told of a change. */
 static bool wait_news(struct registry *r, struct db_conn *c, int ms, bool *ret_news)
@@ -318,19 +330,19 @@ static bool wait_news(struct registry *r, struct db_conn *c, int ms, bool *ret_n
         PGconn *pg = db_raw(c);
         struct pollfd p[2] = { { .fd = PQsocket(pg), .events = POLLIN },
                                { .fd = r->wake, .events = POLLIN } };
-        PGnotify *n;
         uint64_t v;
 
-        if (poll(p, 2, ms) < 0 && errno != EINTR)
+        /* One may have come along with the results of the queries just made. */
+        if (take_notifies(pg))
+                *ret_news = true;
+        if (poll(p, 2, *ret_news ? 0 : ms) < 0 && errno != EINTR)
                 return false;
         if (p[1].revents && read(r->wake, &v, sizeof v) < 0 && errno != EAGAIN)
                 return false;
         if (p[0].revents && !PQconsumeInput(pg))
                 return false;
-        while ((n = PQnotifies(pg))) {
+        if (take_notifies(pg))
                 *ret_news = true;
-                PQfreemem(n);
-        }
         if (atomic_exchange(&r->reload, false))
                 *ret_news = true;
         return PQstatus(pg) == CONNECTION_OK;
