@@ -126,7 +126,7 @@ def collect_pushes(daemon, sim, steps):
     def loaded():
         s = daemon.api.get("/v1/status")["components"]["ingest"]
         steps.progress("%s messages durable, %s loaded" % (s.get("durable"), s.get("loaded")))
-        return s.get("durable") == s.get("loaded")
+        return s["drained"]
     harness.wait_until(loaded, 300, "the spool to be loaded", 0.2)
 
 

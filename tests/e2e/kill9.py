@@ -47,8 +47,7 @@ def main():
         harness.wait_until(sim.pushed, 600, "the pushing meters to be acknowledged")
 
         def drained():
-            s = daemon.api.get("/v1/status")["components"]["ingest"]
-            return s["durable"] == s["loaded"]
+            return daemon.api.get("/v1/status")["components"]["ingest"]["drained"]
         harness.wait_until(drained, 300, "the spool to drain")
         result, notes = truth.compare(daemon, sim.truth(), FROM, TO)
         for protocol in ("mqtt", "coap"):
