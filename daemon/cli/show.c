@@ -196,7 +196,7 @@ int show_job(const struct cli_options *o, json_int_t job_id)
                 buf_deinit(&reply.body);
                 if (r)
                         return r;
-                state = json_string_value(json_object_get(job, "state"));
+                state = json_string_value(json_object_get(job, "status"));
                 if (live)
                         progress_line(job, began);
                 if (state && strcmp(state, "queued") != 0 && strcmp(state, "running") != 0) {

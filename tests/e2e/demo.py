@@ -84,7 +84,7 @@ def register_town(daemon, fleet, steps):
     for b in town.BRANCHES:
         api.post("/v1/branches", b)
     for login, password in CLERKS:
-        api.post("/v1/users", {"login": login, "password": password, "roles": ["clerk"], "branches": "*"})
+        api.post("/v1/users", {"login": login, "password": password, "roles": "clerk", "branches": "*"})
     for i, m in enumerate(fleet["meters"]):
         m["branch"] = "CHI" if i % 3 == 2 else "HN"
     api.post("/v1/meters/import", fleet, timeout=600)

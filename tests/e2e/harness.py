@@ -109,10 +109,10 @@ class Api:
             j = self.get("/v1/jobs/%s" % job_id)
             if progress:
                 progress(j)
-            return j if j["state"] not in ("queued", "running", "waiting") else None
+            return j if j["status"] not in ("queued", "running") else None
         j = wait_until(ended, timeout, "job %s" % job_id, 0.1)
-        if j["state"] != "done":
-            raise RuntimeError("job %s ended as %s: %s" % (job_id, j["state"], j.get("error") or j))
+        if j["status"] != "done":
+            raise RuntimeError("job %s ended as %s: %s" % (job_id, j["status"], j.get("error") or j))
         return j
 
 
