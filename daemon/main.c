@@ -278,6 +278,93 @@ static void on_reload(uv_signal_t *h, int signum)
         notify_reloaded();
 }
 
+/* ---- opening ---- */
+
+static int make_state_dir(const char *path)
+{
+        if (mkdir(path, 0750) && errno != EEXIST) {
+                log_error(NULL, "cannot make the state directory", LOG_S("path", path), LOG_S("why", strerror(errno)));
+                return -errno;
+        }
+        return 0;
+}
+
+/* As many descriptors as we may have: every meter session is one. */
+static void raise_descriptor_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
+static int say(const char *what, struct buf *why)
+{
+        log_error(NULL, what, LOG_S("why", buf_cstr(why)));
+        buf_deinit(why);
+        return -EPROTO;
+}
+
+static int open_services(struct daemon *d, const char *state_dir)
+{
+        struct services_options o = {
+                .state_dir = state_dir,
+                .run_as = config_text(d->config, "broker", "run_as"),
+                .postgres = config_bool(d->config, "database", "embedded") && !role_is(d, "concentrator"),
+                .broker = config_bool(d->config, "broker", "embedded"),
+                .broker_port = (int)config_int(d->config, "broker", "port"),
+        };
+        struct buf why = BUF_INIT;
+
+        if (!o.postgres && !o.broker)
+                return 0;
+        if (services_open(&d->services, &d->loop, &o, &why))
+                return say("the embedded services cannot start", &why);
+        buf_deinit(&why);
+        return 0;
+}
+
+static const char *conninfo(const struct daemon *d)
+{
+        const char *embedded = d->services ? services_database(d->services) : NULL;
+
+        return embedded ? embedded : config_text(d->config, "database", "url");
+}
+
+static int open_store(struct daemon *d, const char *state_dir)
+{
+        struct buf why = BUF_INIT;
+        char spool_dir[PATH_MAX];
+        struct ingest_options o = {
+                .spool_dir = spool_dir,
+                .conninfo = role_is(d, "concentrator") ? NULL : conninfo(d),
+                .spool_max_bytes = (uint64_t)config_int(d->config, "spool", "max_size"),
+                .segment_bytes = (uint64_t)config_int(d->config, "spool", "segment_size"),
+                .failed = on_spool_failed,
+                .arg = d,
+        };
+        int r;
+
+        if (!role_is(d, "concentrator")) {
+                r = db_open(&d->db, conninfo(d), (int)config_int(d->config, "database", "connections"));
+                if (r)
+                        return r;
+        }
+        if (!d->collects)
+                return 0;
+        if (masterkey_load(&d->master_key, config_text(d->config, "daemon", "master_key"), state_dir, &why))
+                return say("no master key", &why);
+        buf_deinit(&why);
+        snprintf(spool_dir, sizeof spool_dir, "%s/spool", state_dir);
+        r = ingest_open(&d->ingest, &d->loop, &o);
+        if (r)
+                log_error(NULL, "cannot open the spool", LOG_S("dir", spool_dir),
+                          LOG_S("why", r == -EBUSY ? "another process uses it" : strerror(-r)));
+        return r;
+}
+
 /* ---- host: comes up on its own thread, because the database may be away ---- */
 
 static void start_host(void *arg)
