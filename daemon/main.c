@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,16 +18,12 @@
 
 #include "api.h"
 #include "buf.h"
-#include "collect.h"
-#include "collect_ops.h"
 #include "config.h"
-#include "core_ops.h"
 #include "db.h"
 #include "host.h"
 #include "ingest.h"
 #include "log.h"
 #include "masterkey.h"
-#include "meter_ops.h"
 #include "migrate.h"
 #include "notify.h"
 #include "registry.h"
@@ -35,18 +32,23 @@
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
 static const struct config_key daemon_keys[] = {
-        { "role", CONFIG_ENUM, "all", "What this process does", "all|collect|business|concentrator", 0, 0 },
-        { "state_dir", CONFIG_PATH, "/var/lib/headrace", "Spool, keys, embedded services", NULL, 0, 0 },
-        { "log_level", CONFIG_ENUM, "info", "Least important record logged", "error|warn|info|debug", 0, 0 },
-        { "instance", CONFIG_TEXT, "headraced", "Name among several daemons on one database", NULL, 0, 0 },
-        { "master_key", CONFIG_SECRET, NULL, "64 hexadecimal digits that seal meter keys; unset: STATE/master.key", NULL, 0,
+        { "role", CONFIG_ENUM, "all", "What this process does", "all|collect|business|concentrator",
+          0, 0 },
+        { "state_dir", CONFIG_PATH, "/var/lib/headrace", "Spool, keys, embedded services", NULL, 0,
           0 },
-        { "admin_login", CONFIG_TEXT, "admin", "First administrator, made when there is no user", NULL, 0, 0 },
-        { "admin_password", CONFIG_SECRET, NULL, "Password of the first administrator; unset: none is made", NULL, 0, 0 },
+        { "log_level", CONFIG_ENUM, "info", "Least important record logged",
+          "error|warn|info|debug", 0, 0 },
+        { "master_key", CONFIG_SECRET, NULL,
+          "64 hexadecimal digits that seal meter keys; unset: STATE/master.key", NULL, 0, 0 },
+        { "admin_login", CONFIG_TEXT, "admin", "First administrator, made when there is no user",
+          NULL, 0, 0 },
+        { "admin_password", CONFIG_SECRET, NULL,
+          "Password of the first administrator; unset: none is made", NULL, 0, 0 },
         { NULL, CONFIG_TEXT, NULL, NULL, NULL, 0, 0 },
 };
 static const struct config_key database_keys[] = {
-        { "url", CONFIG_SECRET, NULL, "libpq connection string or URL of the database's owner (no superuser)", NULL, 0, 0 },
+        { "url", CONFIG_SECRET, NULL,
+          "libpq connection string or URL of the database's owner (no superuser)", NULL, 0, 0 },
         { "embedded", CONFIG_BOOL, "no", "Run a private PostgreSQL instead", NULL, 0, 0 },
         { "connections", CONFIG_INT, "12", "Connections at most", NULL, 8, 500 },
         { NULL, CONFIG_TEXT, NULL, NULL, NULL, 0, 0 },
@@ -54,11 +56,13 @@ static const struct config_key database_keys[] = {
 static const struct config_key broker_keys[] = {
         { "embedded", CONFIG_BOOL, "no", "Run a private MQTT broker on the loopback", NULL, 0, 0 },
         { "port", CONFIG_INT, "1883", "Its port", NULL, 1, 65535 },
-        { "run_as", CONFIG_TEXT, "postgres", "User of embedded services when started by root", NULL, 0, 0 },
+        { "run_as", CONFIG_TEXT, "postgres", "User of embedded services when started by root", NULL,
+          0, 0 },
         { NULL, CONFIG_TEXT, NULL, NULL, NULL, 0, 0 },
 };
 static const struct config_key spool_keys[] = {
-        { "max_size", CONFIG_SIZE, "8G", "Readings kept on disk while the database is away", NULL, 1 << 20, INT64_MAX },
+        { "max_size", CONFIG_SIZE, "8G", "Readings kept on disk while the database is away", NULL,
+          1 << 20, INT64_MAX },
         { "segment_size", CONFIG_SIZE, "64M", "Size of one spool file", NULL, 1 << 16, 1 << 30 },
         { NULL, CONFIG_TEXT, NULL, NULL, NULL, 0, 0 },
 };
@@ -93,7 +97,6 @@ struct daemon {
         struct db *db;
         struct registry *registry;
         struct ingest *ingest;
-        struct collect *collect;
         struct host *host;
         struct api *api;
         bool collects, serves; /* what the role asks for */
@@ -131,7 +134,6 @@ static void gather_sections(struct daemon *d)
         size_t n = 0;
 
         add_sections(d, own_sections, &n);
-        add_sections(d, collect_config, &n);
         add_sections(d, host_config, &n);
         add_sections(d, api_config, &n);
 }
@@ -149,9 +151,12 @@ static void print_config_help(struct daemon *d)
 static int parse_arguments(struct daemon *d, int argc, char **argv)
 {
         static const struct option options[] = {
-                { "config", required_argument, NULL, 'c' },  { "role", required_argument, NULL, 'r' },
-                { "check-config", no_argument, NULL, 'k' },  { "help-config", no_argument, NULL, 'H' },
-                { "version", no_argument, NULL, 'V' },       { "help", no_argument, NULL, 'h' },
+                { "config", required_argument, NULL, 'c' },
+                { "role", required_argument, NULL, 'r' },
+                { "check-config", no_argument, NULL, 'k' },
+                { "help-config", no_argument, NULL, 'H' },
+                { "version", no_argument, NULL, 'V' },
+                { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },
         };
         int c;
@@ -186,9 +191,12 @@ static int parse_arguments(struct daemon *d, int argc, char **argv)
                 fprintf(stderr, "headraced: %s: unexpected argument\n%s", argv[optind], usage);
                 return EXIT_USAGE;
         }
-        if (d->args.role && strcmp(d->args.role, "all") != 0 && strcmp(d->args.role, "collect") != 0 &&
-            strcmp(d->args.role, "business") != 0 && strcmp(d->args.role, "concentrator") != 0) {
-                fprintf(stderr, "headraced: --role %s: there are all, collect, business and concentrator\n", d->args.role);
+        if (d->args.role && strcmp(d->args.role, "all") != 0 &&
+            strcmp(d->args.role, "collect") != 0 && strcmp(d->args.role, "business") != 0 &&
+            strcmp(d->args.role, "concentrator") != 0) {
+                fprintf(stderr,
+                        "headraced: --role %s: there are all, collect, business and concentrator\n",
+                        d->args.role);
                 return EXIT_USAGE;
         }
         return -1;
@@ -203,7 +211,8 @@ static int load_config(struct daemon *d)
 
         if (r == 0 && !role_is(d, "concentrator") && !config_text(d->config, "database", "url") &&
             !config_bool(d->config, "database", "embedded")) {
-                buf_printf(&errors, "%s: [database] needs url = ... or embedded = true\n", d->args.config_path);
+                buf_printf(&errors, "%s: [database] needs url = ... or embedded = true\n",
+                           d->args.config_path);
                 config_free(d->config);
                 d->config = NULL;
                 r = -EINVAL;
@@ -283,7 +292,8 @@ static void on_reload(uv_signal_t *h, int signum)
 static int make_state_dir(const char *path)
 {
         if (mkdir(path, 0750) && errno != EEXIST) {
-                log_error(NULL, "cannot make the state directory", LOG_S("path", path), LOG_S("why", strerror(errno)));
+                log_error(NULL, "cannot make the state directory", LOG_S("path", path),
+                          LOG_S("why", strerror(errno)));
                 return -errno;
         }
         return 0;
@@ -312,7 +322,8 @@ static int open_services(struct daemon *d, const char *state_dir)
         struct services_options o = {
                 .state_dir = state_dir,
                 .run_as = config_text(d->config, "broker", "run_as"),
-                .postgres = config_bool(d->config, "database", "embedded") && !role_is(d, "concentrator"),
+                .postgres = config_bool(d->config, "database", "embedded") &&
+                            !role_is(d, "concentrator"),
                 .broker = config_bool(d->config, "broker", "embedded"),
                 .broker_port = (int)config_int(d->config, "broker", "port"),
         };
@@ -348,13 +359,15 @@ static int open_store(struct daemon *d, const char *state_dir)
         int r;
 
         if (!role_is(d, "concentrator")) {
-                r = db_open(&d->db, conninfo(d), (int)config_int(d->config, "database", "connections"));
+                r = db_open(&d->db, conninfo(d),
+                            (int)config_int(d->config, "database", "connections"));
                 if (r)
                         return r;
         }
         if (!d->collects)
                 return 0;
-        if (masterkey_load(&d->master_key, config_text(d->config, "daemon", "master_key"), state_dir, &why))
+        if (masterkey_load(&d->master_key, config_text(d->config, "daemon", "master_key"),
+                           state_dir, &why))
                 return say("no master key", &why);
         buf_deinit(&why);
         snprintf(spool_dir, sizeof spool_dir, "%s/spool", state_dir);
@@ -365,12 +378,164 @@ static int open_store(struct daemon *d, const char *state_dir)
         return r;
 }
 
+/* ---- health ---- */
+
+static void ingest_status(void *arg, struct buf *json)
+{
+        struct ingest *in = arg;
+        struct ingest_stats st;
+
+        ingest_stats(in, &st);
+        buf_printf(json, "{\"state\":\"%s\",\"drained\":%s,\"database_away\":%s",
+                   st.failed                     ? "failed"
+                   : st.database_away || st.full ? "degraded"
+                                                 : "ok",
+                   ingest_drained(in) ? "true" : "false", st.database_away ? "true" : "false");
+        buf_printf(json,
+                   ",\"submitted_total\":%llu,\"durable_total\":%llu,\"loaded_total\":%llu,"
+                   "\"refused_total\":%llu",
+                   (unsigned long long)st.submitted, (unsigned long long)st.durable,
+                   (unsigned long long)st.loaded, (unsigned long long)st.refused);
+        buf_printf(json,
+                   ",\"queued\":%llu,\"spool_bytes\":%llu,\"lag_ms\":%lld,\"damaged\":%llu,"
+                   "\"unloadable\":%llu",
+                   (unsigned long long)st.queued, (unsigned long long)st.spool_bytes,
+                   (long long)st.lag_us / 1000, (unsigned long long)st.damaged,
+                   (unsigned long long)st.unloadable);
+        if (st.database_error[0]) {
+                buf_put_str(json, ",\"error\":");
+                buf_put_json_str(json, st.database_error, strlen(st.database_error));
+        }
+        buf_put_u8(json, '}');
+}
+
+static void services_status(void *arg, struct buf *json)
+{
+        buf_printf(json, "{\"state\":\"ok\",\"restarts_total\":%u}", services_restarts(arg));
+}
+
+/* ---- host and API ---- */
+
+static bool plugin_key_known(void *arg, const char *key)
+{
+        const struct config_section *s = arg;
+
+        for (const struct config_key *k = s->keys; k->name; k++)
+                if (strcmp(k->name, key) == 0)
+                        return true;
+        return false;
+}
+
+static void check_plugin_section(void *arg, const char *plugin)
+{
+        struct daemon *d = arg;
+        struct buf errors = BUF_INIT;
+        const struct config_section *s = host_plugin_sections(d->host);
+
+        while (s && s->name && strcmp(s->name, plugin) != 0)
+                s++;
+        config_plugin_check(d->config, plugin, s && s->name ? plugin_key_known : NULL,
+                            (void *)(uintptr_t)s, &errors);
+        if (errors.len)
+                log_warn(NULL, "the configuration has keys nobody reads",
+                         LOG_S("what", buf_cstr(&errors)));
+        buf_deinit(&errors);
+}
+
+/* Without a configured folder: the build tree this binary stands in, else the installed one. */
+static int load_plugins(struct daemon *d, struct buf *errors)
+{
+        const char *dir = config_text(d->config, "host", "plugin_dir");
+        char exe[PATH_MAX], pattern[PATH_MAX + 32];
+        ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+        glob_t found = { 0 };
+        int r = 0;
+
+        if (dir && *dir)
+                return host_load_dir(d->host, dir, errors);
+        exe[n > 0 ? n : 0] = 0;
+        snprintf(pattern, sizeof pattern, "%.*s/{billing,crm}/*/*.so",
+                 (int)(strrchr(exe, '/') ? strrchr(exe, '/') - exe : 0), exe);
+        if (glob(pattern, GLOB_BRACE, NULL, &found) || found.gl_pathc == 0)
+                r = host_load_dir(d->host, HEADRACE_PLUGIN_DIR, errors);
+        for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
+                r = host_load_file(d->host, found.gl_pathv[i], errors);
+        globfree(&found);
+        return r;
+}
+
+static int make_host(struct daemon *d)
+{
+        struct host_options o = {
+                .db = d->db,
+                .workers = (int)config_int(d->config, "host", "workers"),
+                .job_workers = d->serves ? (int)config_int(d->config, "host", "job_workers") : -1,
+                .no_events = !d->serves,
+                .instance = config_text(d->config, "host", "instance"),
+                .config = plugin_value,
+                .config_arg = d,
+        };
+        struct buf errors = BUF_INIT;
+        int r = host_new(&d->host, &o);
+
+        if (r)
+                return r;
+        r = d->serves ? load_plugins(d, &errors) : 0;
+        if (r)
+                return say("a plugin cannot be loaded", &errors);
+        buf_deinit(&errors);
+        config_plugin_each(d->config, check_plugin_section, d);
+        if (d->ingest)
+                host_add_status(d->host, "ingest", ingest_status, d->ingest);
+        if (d->services)
+                host_add_status(d->host, "services", services_status, d->services);
+        return 0;
+}
+
+static void bootstrap_admin(struct daemon *d)
+{
+        const char *password = config_text(d->config, "daemon", "admin_password");
+
+        if (password &&
+            host_bootstrap_admin(d->host, config_text(d->config, "daemon", "admin_login"),
+                                 password) == 0)
+                log_info(NULL, "the first administrator was made");
+}
+
+static int open_api(struct daemon *d)
+{
+        struct api_options o = { 0 };
+        struct buf errors = BUF_INIT;
+
+        api_options_read(&o, d->config);
+        o.loop = &d->loop;
+        o.host = d->host;
+        if (api_new(&d->api, &o, &errors))
+                return say("the API cannot listen", &errors);
+        buf_deinit(&errors);
+        log_info(NULL, "API listens", LOG_I("port", api_port(d->api)));
+        return 0;
+}
+
+static void on_started(uv_async_t *h)
+{
+        struct daemon *d = h->data;
+
+        if (d->stopping)
+                return;
+        if (!d->host_ready || open_api(d)) {
+                stop_loop(d, EXIT_FAILURE);
+                return;
+        }
+        notify_status("serving");
+}
+
 /* ---- host: comes up on its own thread, because the database may be away ---- */
 
 static void start_host(void *arg)
 {
         struct daemon *d = arg;
-        unsigned pause_ms = 500;
+        unsigned pause_ms = 250;
 
         for (;;) {
                 struct buf errors = BUF_INIT;
@@ -378,6 +543,7 @@ static void start_host(void *arg)
 
                 if (r == 0) {
                         buf_deinit(&errors);
+                        bootstrap_admin(d);
                         d->host_ready = true;
                         break;
                 }
@@ -388,7 +554,108 @@ static void start_host(void *arg)
                 /* The database is away: readings go to the spool meanwhile. */
                 for (unsigned waited = 0; waited < pause_ms && !d->stopping; waited += 50)
                         usleep(50000);
-                pause_ms = pause_ms < 5000 ? pause_ms * 2 : 5000;
+                pause_ms = pause_ms < 4000 ? pause_ms * 2 : 4000;
         }
         uv_async_send(&d->started);
+}
+
+/* ---- life ---- */
+
+static int open_all(struct daemon *d)
+{
+        const char *state_dir = config_text(d->config, "daemon", "state_dir");
+        int r = make_state_dir(state_dir);
+
+        if (r == 0)
+                r = open_services(d, state_dir);
+        if (r == 0)
+                r = open_store(d, state_dir);
+        if (r == 0 && d->db)
+                r = make_host(d);
+        return r;
+}
+
+static void watch_signals(struct daemon *d)
+{
+        uv_signal_init(&d->loop, &d->sigterm);
+        uv_signal_init(&d->loop, &d->sigint);
+        uv_signal_init(&d->loop, &d->sighup);
+        uv_async_init(&d->loop, &d->started, on_started);
+        d->sigterm.data = d->sigint.data = d->sighup.data = d->started.data = d;
+        uv_signal_start(&d->sigterm, on_term, SIGTERM);
+        uv_signal_start(&d->sigint, on_term, SIGINT);
+        uv_signal_start(&d->sighup, on_reload, SIGHUP);
+        signal(SIGPIPE, SIG_IGN);
+}
+
+static void close_signals(struct daemon *d)
+{
+        uv_close((uv_handle_t *)&d->sigterm, NULL);
+        uv_close((uv_handle_t *)&d->sigint, NULL);
+        uv_close((uv_handle_t *)&d->sighup, NULL);
+        uv_close((uv_handle_t *)&d->started, NULL);
+}
+
+/* In this order nothing accepted is lost: first nobody new is let in, then what was accepted
+ * becomes durable, then work in progress ends, then the database goes. */
+static void close_all(struct daemon *d)
+{
+        if (d->api)
+                api_free(d->api);
+        if (d->starter_running)
+                uv_thread_join(&d->starter);
+        ingest_close(d->ingest);
+        host_free(d->host);
+        close_signals(d);
+        while (uv_run(&d->loop, UV_RUN_ONCE))
+                continue;
+        services_close(d->services);
+        db_close(d->db);
+        secret_wipe(&d->master_key);
+        config_free(d->config);
+}
+
+static int run(struct daemon *d)
+{
+        uv_loop_init(&d->loop);
+        watch_signals(d);
+        d->collects = !role_is(d, "business");
+        d->serves = role_is(d, "all") || role_is(d, "business");
+        d->exit_code = EXIT_FAILURE;
+        if (open_all(d) == 0) {
+                if (d->host && uv_thread_create(&d->starter, start_host, d) == 0)
+                        d->starter_running = true;
+                /* Readings can be taken from here on, whatever the database does. */
+                notify_ready(&d->notify, &d->loop);
+                log_info(NULL, "ready", LOG_S("version", HEADRACE_VERSION),
+                         LOG_S("role", d->args.role ? d->args.role
+                                                    : config_text(d->config, "daemon", "role")));
+                uv_run(&d->loop, UV_RUN_DEFAULT);
+        }
+        d->stopping = true;
+        close_all(d);
+        uv_loop_close(&d->loop);
+        log_info(NULL, "ended", LOG_I("status", d->exit_code));
+        return d->exit_code;
+}
+
+int main(int argc, char **argv)
+{
+        static struct daemon d;
+        int r;
+
+        gather_sections(&d);
+        r = parse_arguments(&d, argc, argv);
+        if (r >= 0)
+                return r;
+        if (load_config(&d))
+                return EXIT_CONFIG;
+        if (d.args.check_only) {
+                printf("%s: the configuration is in order\n", d.args.config_path);
+                config_free(d.config);
+                return 0;
+        }
+        apply_log_level(&d);
+        raise_descriptor_limit();
+        return run(&d);
 }

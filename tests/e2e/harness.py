@@ -137,7 +137,6 @@ class Daemon:
             "coap": {"port": self.coap_port, "listen": "127.0.0.1"},
             "api": {"listen": "127.0.0.1", "port": self.http_port, "socket": self.socket_path,
                     "console_dir": os.path.join(self.build, "console")},
-            "host": {"plugin_dir": ""},
         }
         self.extra = config
 
