@@ -296,7 +296,8 @@ static int make_state_dir(const char *path)
                           LOG_S("why", strerror(errno)));
                 return -errno;
         }
-        return 0;
+        /* Relative paths of the configuration are meant from there. */
+        return chdir(path) ? -errno : 0;
 }
 
 /* As many descriptors as we may have: every meter session is one. */
@@ -605,10 +606,10 @@ static void close_all(struct daemon *d)
         if (d->starter_running)
                 uv_thread_join(&d->starter);
         ingest_close(d->ingest);
-        host_free(d->host);
         close_signals(d);
         while (uv_run(&d->loop, UV_RUN_ONCE))
                 continue;
+        host_free(d->host);
         services_close(d->services);
         db_close(d->db);
         secret_wipe(&d->master_key);
@@ -642,12 +643,15 @@ static int run(struct daemon *d)
 int main(int argc, char **argv)
 {
         static struct daemon d;
+        static char config_path[PATH_MAX];
         int r;
 
         gather_sections(&d);
         r = parse_arguments(&d, argc, argv);
         if (r >= 0)
                 return r;
+        if (realpath(d.args.config_path, config_path))
+                d.args.config_path = config_path;
         if (load_config(&d))
                 return EXIT_CONFIG;
         if (d.args.check_only) {

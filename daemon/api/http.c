@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libwebsockets.h>
@@ -46,6 +47,7 @@ struct http {
         int listeners_n, connections;
         uv_timer_t closer; /* libwebsockets lets go of the loop in several steps */
         int open_handles;
+        int closing_turns;
 };
 
 /* Behind each connection: the exchange under way, and who is at the other end. */
@@ -716,6 +718,47 @@ static struct lws_vhost *vhost_new(struct http *h, const char *name, bool tls)
         return lws_create_vhost(h->context, &info);
 }
 
+/*
+ * On a foreign loop libwebsockets 4.1 frees its context together with uv handles whose close
+ * callbacks have not run yet. So while closing, what it frees is only noted, and released when the
+ * loop has turned. Loop thread only.
+ */
+struct memory_note {
+        struct memory_note *next;
+        void *p;
+};
+static struct memory_note *memory_noted;
+static bool memory_defer;
+
+static void *memory_allocate(void *p, size_t n, const char *reason)
+{
+        struct memory_note *note;
+
+        (void)reason;
+        if (n)
+                return realloc(p, n);
+        note = p && memory_defer ? malloc(sizeof *note) : NULL;
+        if (note) {
+                *note = (struct memory_note){ memory_noted, p };
+                memory_noted = note;
+        } else {
+                free(p);
+        }
+        return NULL;
+}
+
+static void memory_release(void)
+{
+        memory_defer = false;
+        while (memory_noted) {
+                struct memory_note *note = memory_noted;
+
+                memory_noted = note->next;
+                free(note->p);
+                free(note);
+        }
+}
+
 int http_new(struct http **ret, const struct http_options *o, struct buf *errors)
 {
         struct http *h = calloc(1, sizeof *h);
@@ -726,6 +769,7 @@ int http_new(struct http **ret, const struct http_options *o, struct buf *errors
                 return -ENOMEM;
         h->o = *o;
         lws_set_log_level(LLL_ERR | LLL_WARN, lws_log);
+        lws_set_allocator(memory_allocate);
         info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
                        (o->tls_cert ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0);
         info.foreign_loops = loops;
@@ -739,6 +783,11 @@ int http_new(struct http **ret, const struct http_options *o, struct buf *errors
         info.timeout_secs_ah_idle = (unsigned)o->header_timeout_s;
         info.alpn = "http/1.1";
         h->context = lws_create_context(&info);
+        /* Destroying the context unloads this plugin of libwebsockets while close callbacks of its
+         * handles still wait in the loop: it has to stay. */
+        if (h->context &&
+            !dlopen("libwebsockets-evlib_uv.so", RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE))
+                log_debug(NULL, "the event library plugin cannot be kept", LOG_S("why", dlerror()));
         if (h->context)
                 h->plain = vhost_new(h, "plain", false);
         if (h->plain && o->tls_cert)
@@ -767,6 +816,7 @@ int http_connections(const struct http *h)
 static void on_closer_closed(uv_handle_t *handle)
 {
         free(handle->data);
+        memory_release();
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -780,20 +830,28 @@ static void on_listener_closed(uv_handle_t *handle)
         l->server->open_handles--;
 }
 
+/* One turn of the loop each: connections close first, then the context goes, then the handles it
+ * leaves behind. Nothing here may be hurried; libwebsockets would touch what it freed. */
 static void on_closer(uv_timer_t *timer)
 {
+        enum { TURNS = 3 };
         struct http *h = timer->data;
 
-        if (h->context)
+        if (++h->closing_turns < TURNS)
+                return;
+        if (h->context) {
                 lws_context_destroy(h->context);
-        if (!h->context && !h->open_handles)
+                h->closing_turns = 0;
+        } else if (!h->open_handles) {
                 uv_close((uv_handle_t *)timer, on_closer_closed);
+        }
 }
 
 void http_free(struct http *h)
 {
         if (!h)
                 return;
+        memory_defer = true;
         uv_timer_init(h->o.loop, &h->closer);
         h->closer.data = h;
         uv_timer_start(&h->closer, on_closer, 1, 1);

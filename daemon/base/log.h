@@ -26,9 +26,15 @@ struct log_field {
         int64_t i;
 };
 
+/* Missing text is logged as "". */
+static inline const char *log_text(const char *s)
+{
+        return s ? s : "";
+}
+
 #define LOG_S(k, v)                                                                                \
         {                                                                                          \
-                .key = (k), .s = (v) ? (v) : ""                                                    \
+                .key = (k), .s = log_text(v)                                                       \
         }
 #define LOG_I(k, v)                                                                                \
         {                                                                                          \

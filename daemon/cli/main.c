@@ -19,7 +19,7 @@ static const char usage[] =
         "\n"
         "Options:\n"
         "  --socket PATH   the daemon's unix socket (HEADRACE_SOCKET; "
-        "/run/headrace/headrace.sock)\n"
+        "/var/lib/headrace/headraced.sock)\n"
         "  --url URL       its address instead (HEADRACE_URL), with --token TOKEN "
         "(HEADRACE_TOKEN)\n"
         "  --json          the answer as the daemon gave it\n"
@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 {
         struct cli_options o = {
                 .socket = getenv("HEADRACE_SOCKET") ? getenv("HEADRACE_SOCKET")
-                                                    : "/run/headrace/headrace.sock",
+                                                    : "/var/lib/headrace/headraced.sock",
                 .url = getenv("HEADRACE_URL"),
                 .token = getenv("HEADRACE_TOKEN"),
         };

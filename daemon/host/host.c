@@ -308,7 +308,7 @@ static int threads_start(struct host *h)
         return r ? r : thread_add(h, keep_thread);
 }
 
-int host_start(struct host *h, struct buf *errors)
+static int plan(struct host *h, struct buf *errors)
 {
         int r = plugins_order(h, errors);
 
@@ -316,6 +316,15 @@ int host_start(struct host *h, struct buf *errors)
                 r = ops_build(h, errors);
         if (!r)
                 r = names_build(h, errors);
+        h->planned = !r;
+        return r;
+}
+
+/* May be called again after -ECANCELED, when the database was away. */
+int host_start(struct host *h, struct buf *errors)
+{
+        int r = h->planned ? 0 : plan(h, errors);
+
         if (!r)
                 r = migrate_all(h, errors);
         if (!r)

@@ -74,6 +74,7 @@ struct status_entry {
 struct host_request_item;
 
 struct host {
+        bool planned; /* order, operations and names are worked out */
         struct db *db;
         struct host_options options;
         char *instance;

@@ -272,6 +272,7 @@ def main():
                             config="[plugin billrun]\nsingle_operator = no\n" if os.environ.get("DEMO_STRICT") else "")
     daemon.sections["daemon"]["admin_login"] = ADMIN[0]
     daemon.sections["daemon"]["admin_password"] = ADMIN[1]
+    daemon.sections["api"]["body_limit"] = "64M"
     began = time.monotonic()
     rc = 1
     try:

@@ -135,7 +135,7 @@ class Daemon:
             "broker": {"embedded": "true" if embedded else "false", "port": self.mqtt_port},
             "mqtt": {"host": "127.0.0.1", "port": self.mqtt_port},
             "coap": {"port": self.coap_port, "listen": "127.0.0.1"},
-            "api": {"listen": "127.0.0.1", "port": self.http_port, "socket": self.socket_path,
+            "api": {"address": "127.0.0.1", "port": self.http_port, "socket": self.socket_path,
                     "console_dir": os.path.join(self.build, "console")},
         }
         self.extra = config
