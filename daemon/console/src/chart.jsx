@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { language, number, t } from './lib/i18n.js';
+import { number, region, t } from './lib/i18n.js';
 
 let library;
 // uPlot and its style sheet come with the first chart.
@@ -34,11 +34,11 @@ export function Curve({ times, series, unit, marks = [], height = 300, label }) 
         width: Math.max(240, box.current.clientWidth), height, padding: [12, 8, 0, 0],
         cursor: { drag: { x: true, y: false }, focus: { prox: 24 } },
         scales: { x: { time: true }, y: { range: (u, lo, hi) => [Math.min(0, lo ?? 0), (hi ?? 1) > 0 ? (hi ?? 1) * 1.06 : 1] } },
-        axes: [{ ...axis, values: (u, ticks, i, space, step) => ticks.map((s) => new Intl.DateTimeFormat(language(), step >= 86400
+        axes: [{ ...axis, values: (u, ticks, i, space, step) => ticks.map((s) => new Intl.DateTimeFormat(region(), step >= 86400
           ? { day: 'numeric', month: 'short' } : new Date(s * 1e3).getHours() === 0 && new Date(s * 1e3).getMinutes() === 0
             ? { day: 'numeric', month: 'short' } : { hour: '2-digit', minute: '2-digit' }).format(s * 1e3)) },
         { ...axis, size: 58, values: (u, ticks) => ticks.map((v) => number(v, 3)), label: unit, labelSize: 18, labelFont: '12px system-ui, sans-serif' }],
-        series: [{ label: t('time'), value: (u, s) => (s == null ? '–' : new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'short' }).format(s * 1e3)) },
+        series: [{ label: t('time'), value: (u, s) => (s == null ? '–' : new Intl.DateTimeFormat(region(), { dateStyle: 'medium', timeStyle: 'short' }).format(s * 1e3)) },
           ...series.map((s, i) => ({
             label: s.label, stroke: colour(s.colour || `--c${i + 1}`), width: 1.75, spanGaps: false,
             fill: i === 0 && series.length === 1 ? colour('--c1') + '1f' : undefined,

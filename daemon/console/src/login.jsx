@@ -24,7 +24,7 @@ export function Login({ done, relabel, flipTheme }) {
   };
   const other = language() === 'vi' ? 'en' : 'vi';
   return (
-    <div class="login">
+    <main class="login">
       <div class="art">
         <div class="brand"><img src="icon.svg" alt="" width="34" height="34" />Headrace</div>
         <svg viewBox="0 0 600 300" preserveAspectRatio="none" aria-hidden="true">
@@ -35,7 +35,7 @@ export function Login({ done, relabel, flipTheme }) {
         <div><h2>{t('login.motto')}</h2><p>{t('login.motto.more')}</p></div>
         <p class="small">&nbsp;</p>
       </div>
-      <main>
+      <div class="panel-form">
         <form onSubmit={submit} aria-labelledby="login-title">
           <div><h1 id="login-title">{t('login.title')}</h1></div>
           <label class="field">{t('login.user')}<input ref={user} name="username" autocomplete="username" required autocapitalize="none" spellcheck={false} /></label>
@@ -47,7 +47,7 @@ export function Login({ done, relabel, flipTheme }) {
             <button type="button" class="btn quiet icon" onClick={flipTheme} aria-label={t('theme.flip')}><Icon name="theme" /></button>
           </div>
         </form>
-      </main>
-    </div>
+      </div>
+    </main>
   );
 }

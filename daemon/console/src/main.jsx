@@ -92,6 +92,8 @@ function Frame({ me, onLogout, relabel }) {
   useEffect(() => {
     const f = (e) => {
       if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'k') { e.preventDefault(); set('search'); }
+      // Out of a field, back to the keys of the page.
+      if (e.key === 'Escape' && !document.querySelector('dialog[open]')) document.activeElement?.blur();
     };
     addEventListener('keydown', f);
     return () => removeEventListener('keydown', f);
@@ -111,18 +113,18 @@ function Frame({ me, onLogout, relabel }) {
     <>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); main.current.focus(); }}>{t('skip')}</a>
       <div class="frame">
-        <div class="side">
+        <aside class="side" aria-label={t('nav.main')}>
           <a class="brand" href="#/"><img src="icon.svg" alt="" width="26" height="26" /><span>Headrace</span></a>
           <Nav here={here} />
           <div class="foot"><kbd>?</kbd> {t('help.keys')}</div>
-        </div>
+        </aside>
         <div>
           <header class="top">
-            <button type="button" class="find" onClick={() => set('search')} aria-label={t('search.label')} aria-haspopup="dialog">
-              <Icon name="search" /><span>{t('search.placeholder')}</span><kbd aria-hidden="true">/</kbd>
+            <button type="button" class="find" onClick={() => set('search')} aria-haspopup="dialog">
+              <Icon name="search" /><span><span class="sr">{t('search.label')}: </span>{t('search.placeholder')}</span><kbd aria-hidden="true">/</kbd>
             </button>
             <div class="tools">
-              <button type="button" class="btn quiet" lang={other} onClick={() => relabel(other)} aria-label={t('language.other')}>{other.toUpperCase()}</button>
+              <button type="button" class="btn quiet" lang={other} onClick={() => relabel(other)} title={t('language.other')}>{other.toUpperCase()}</button>
               <button type="button" class="btn quiet icon" onClick={flipTheme} aria-label={t('theme.flip')} title={t('theme.flip')}><Icon name="theme" /></button>
               <span class="soft small wide">{me.name || me.user}</span>
               <button type="button" class="btn quiet icon" onClick={onLogout} aria-label={t('logout')} title={t('logout')}><Icon name="out" /></button>
@@ -131,7 +133,7 @@ function Frame({ me, onLogout, relabel }) {
           <main class="main" id="main" ref={main} tabIndex={-1}><Page route={route} me={me} /></main>
         </div>
       </div>
-      <nav class="tabs" aria-label={t('nav.main')}>
+      <nav class="tabs" aria-label={t('nav.tabs')}>
         {[['', 'live'], ['meters', 'meter'], ['customers', 'person'], ['runs', 'run']].map(([name, icon]) => (
           <a key={name} href={'#/' + name} aria-current={here === name ? 'page' : undefined}><Icon name={icon} />{t('nav.' + name)}</a>
         ))}

@@ -89,7 +89,7 @@ export function Loaded({ api, children, lines, empty }) {
  */
 export function Table({ label, columns, rows, href, foot, keyOf }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={label}>
       <table class="cards">
         <caption class="sr">{label}</caption>
         <thead><tr>{columns.map((c) => <th key={c.key} scope="col" class={c.num ? 'num' : ''}>{c.label}</th>)}</tr></thead>

@@ -5,7 +5,7 @@ export default {
   'minutes': { one: '{n} minute', other: '{n} minutes' }, 'filter.clear': 'Clear the filter',
   'theme.flip': 'Switch between dark and light', 'language.other': 'Tiếng Việt', 'language.en': 'English', 'language.vi': 'Vietnamese', 'language.de': 'German', 'language.fr': 'French',
 
-  'nav.main': 'Main pages', 'nav.': 'Live', 'nav.meters': 'Meters', 'nav.unread': 'Unread meters', 'nav.runs': 'Bill runs', 'nav.bills': 'Bills', 'nav.customers': 'Customers',
+  'nav.tabs': 'Pages', 'nav.main': 'Main pages', 'nav.': 'Live', 'nav.meters': 'Meters', 'nav.unread': 'Unread meters', 'nav.runs': 'Bill runs', 'nav.bills': 'Bills', 'nav.customers': 'Customers',
   'nav.requests': 'Requests', 'nav.tariffs': 'Tariffs', 'nav.ledger': 'Ledger', 'nav.operations': 'Operations', 'nav.billing': 'Billing', 'nav.more': 'More',
 
   'error.title': 'That did not work', 'error.offline': 'No connection', 'error.offline.what': 'The daemon cannot be reached. Check the network, or whether headraced is running; then try again.',

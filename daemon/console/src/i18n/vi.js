@@ -3,7 +3,7 @@ export default {
   'more': 'Thêm', 'now': 'nay', 'time': 'Thời gian', 'earlier': 'Trước', 'later': 'Sau', 'since': 'từ {day}', 'as.table': 'Xem dạng bảng', 'per.second': '/s', 'breadcrumbs': 'Vị trí', 'logout': 'Đăng xuất',
   'minutes': { other: '{n} phút' }, 'filter.clear': 'Bỏ lọc',
   'theme.flip': 'Đổi giao diện tối hoặc sáng', 'language.other': 'English', 'language.en': 'Tiếng Anh', 'language.vi': 'Tiếng Việt', 'language.de': 'Tiếng Đức', 'language.fr': 'Tiếng Pháp',
-  'nav.main': 'Trang chính', 'nav.': 'Trực tiếp', 'nav.meters': 'Công tơ', 'nav.unread': 'Chưa đọc được', 'nav.runs': 'Đợt hóa đơn', 'nav.bills': 'Hóa đơn', 'nav.customers': 'Khách hàng',
+  'nav.tabs': 'Trang', 'nav.main': 'Trang chính', 'nav.': 'Trực tiếp', 'nav.meters': 'Công tơ', 'nav.unread': 'Chưa đọc được', 'nav.runs': 'Đợt hóa đơn', 'nav.bills': 'Hóa đơn', 'nav.customers': 'Khách hàng',
   'nav.requests': 'Yêu cầu', 'nav.tariffs': 'Biểu giá', 'nav.ledger': 'Sổ cái', 'nav.operations': 'Vận hành', 'nav.billing': 'Hóa đơn', 'nav.more': 'Thêm',
   'error.title': 'Không thực hiện được', 'error.offline': 'Mất kết nối', 'error.offline.what': 'Không kết nối được máy chủ. Kiểm tra mạng hoặc xem headraced có chạy không, rồi thử lại.',
   'error.forbidden': 'Bạn không có quyền', 'error.missing': 'Không tìm thấy', 'error.request': 'Mã yêu cầu', 'error.nopage': 'Không có trang này', 'error.page': 'Không tải được trang. Có thể vừa cập nhật; hãy tải lại.',

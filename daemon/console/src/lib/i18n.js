@@ -1,6 +1,8 @@
 import en from '../i18n/en.js';
 
 let lang = document.documentElement.lang || 'en';
+// Dates and digits as the reader's own region writes them, where it speaks the language shown.
+const region = () => (navigator.languages ?? []).find((l) => l.startsWith(lang + '-')) ?? (lang === 'en' ? 'en-GB' : lang);
 let texts = en;
 const plurals = {};
 
@@ -11,6 +13,7 @@ export async function setLanguage(l) {
   try { localStorage.setItem('lang', l); } catch { /* storage switched off */ }
 }
 export const language = () => lang;
+export { region };
 
 // The text of a key; {name} is filled in; a text with forms chooses by n and the language's plural rule.
 export function t(key, params = {}) {
@@ -28,7 +31,7 @@ export const local = (texts) => (texts && typeof texts === 'object' ? texts[lang
 const cache = new Map();
 function format(kind, options) {
   const key = lang + kind + JSON.stringify(options);
-  if (!cache.has(key)) cache.set(key, new Intl[kind](lang, options));
+  if (!cache.has(key)) cache.set(key, new Intl[kind](region(), options));
   return cache.get(key);
 }
 export const number = (n, digits = 0) =>

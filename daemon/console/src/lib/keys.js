@@ -1,22 +1,24 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 
 const typing = (e) => e.target.closest?.('input, textarea, select, [contenteditable]');
 
 // One map of keys for as long as the page is there: { r: f, 'g l': f }.
 export function useKeys(map) {
+  const state = useRef({ map, first: '', when: 0 });
+  state.current.map = map;
   useEffect(() => {
-    let first = '', when = 0;
+    const s = state.current;
     const f = (e) => {
       if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || typing(e) || document.querySelector('dialog[open]')) return;
-      const pair = Date.now() - when < 1200 ? `${first} ${e.key}` : '';
-      const run = map[pair] || map[e.key];
-      first = e.key;
-      when = Date.now();
+      const pair = Date.now() - s.when < 1200 ? `${s.first} ${e.key}` : '';
+      const run = s.map[pair] || s.map[e.key];
+      s.first = e.key;
+      s.when = Date.now();
       if (run) { e.preventDefault(); run(e); }
     };
     addEventListener('keydown', f);
     return () => removeEventListener('keydown', f);
-  });
+  }, []);
 }
 
 // j and k walk through the rows of the page, Enter opens the one they stand on.

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { post, query } from '../lib/api.js';
 import { t } from '../lib/i18n.js';
-import { useKeys } from '../lib/keys.js';
+import { useKeys, walkRows } from '../lib/keys.js';
 import { enc, go, setSearch } from '../lib/router.js';
 import { useApi } from '../lib/use.js';
 import { Dialog, Empty, Failure, Head, Loaded, Panel, Table } from '../ui.jsx';
@@ -65,7 +65,8 @@ export default function Customers({ search }) {
       <Head title={t('nav.customers')} lead={t('customers.lead')}><button class="btn" onClick={() => create(true)}>{t('customer.new')} <kbd aria-hidden="true">n</kbd></button></Head>
       <form role="search" onSubmit={enter}>
         <label class="field">{t('search.label')}
-          <input ref={box} type="search" value={q} onInput={(e) => setQ(e.target.value)} placeholder={t('search.placeholder')} spellcheck={false} autocomplete="off" /></label>
+          <input ref={box} type="search" value={q} onInput={(e) => setQ(e.target.value)} onKeyDown={(e) => { if (e.key === 'ArrowDown') { e.preventDefault(); walkRows(1); } }}
+            placeholder={t('search.placeholder')} spellcheck={false} autocomplete="off" /></label>
       </form>
       {q.trim().length >= 2 ? (
         <Panel title={t('search.results')} aside={found.pending ? t('loading') : t('search.count', { n: found.items.length })}>
