@@ -36,13 +36,21 @@ static const char *or_else(const char *text, const char *otherwise)
         return text && *text ? text : otherwise;
 }
 
+/* @channel NULL: the office. */
 static enum hr_status add_message(struct hr_call *call, const char *request, const char *kind,
-                                  const char *text)
+                                  const char *channel, const char *text)
 {
-        const char *params[] = { request, host->actor(call),
-                                 or_else(host->param(call, "channel"), "office"), kind, text };
+        const char *params[] = { request, host->actor(call), or_else(channel, "office"), kind,
+                                 text };
 
         return host->query(call, sql_add_message, 5, params, NULL);
+}
+
+/* What the caller said, by the way it came in. */
+static enum hr_status add_said(struct hr_call *call, const char *request, const char *kind,
+                               const char *text)
+{
+        return add_message(call, request, kind, host->param(call, "channel"), text);
 }
 
 /* A line of the thread about what was changed. */
@@ -51,7 +59,7 @@ static enum hr_status add_change(struct hr_call *call, const char *request, cons
 {
         const char *text = host->format(call, "%s: %s", what, to);
 
-        return text ? add_message(call, request, "change", text) : HR_RETRY;
+        return text ? add_message(call, request, "change", NULL, text) : HR_RETRY;
 }
 
 /* ---- opening ---- */
@@ -158,8 +166,8 @@ static enum hr_status request_create(struct hr_call *call)
 
         s = reply_row(call, sql_create, 8, params, &rows);
         if (s == HR_OK)
-                s = add_message(call, host->rows_text(rows, 0, "request_id"), "message",
-                                host->param(call, "text"));
+                s = add_said(call, host->rows_text(rows, 0, "request_id"), "message",
+                             host->param(call, "text"));
         if (s != HR_OK)
                 return s;
         host->reply_status(call, 201);
@@ -217,10 +225,11 @@ struct subject {
         const char *id, *number, *state;
 };
 
-/* Locks the request; refuses a closed one unless @closed is what the caller wants to see. */
-static enum hr_status lock_request(struct hr_call *call, bool closed, struct subject *ret)
+/* Locks the request; refuses a closed one unless @closed is what the caller wants to see, and a
+ * @step (may be NULL) its type does not have. */
+static enum hr_status lock_request(struct hr_call *call, bool closed, const char *step,
+                                   struct subject *ret)
 {
-        const char *step = host->param(call, "step");
         const char *params[] = { host->param(call, "number"), step };
         struct hr_rows *rows;
         enum hr_status s = host->query(call, sql_lock, 2, params, &rows);
@@ -273,12 +282,11 @@ static enum hr_status request_reply(struct hr_call *call)
 {
         const char *internal = host->param(call, "internal");
         struct subject r;
-        enum hr_status s = lock_request(call, false, &r);
+        enum hr_status s = lock_request(call, false, host->param(call, "step"), &r);
 
         if (s == HR_OK)
-                s = add_message(call, r.id,
-                                internal && !strcmp(internal, "true") ? "note" : "message",
-                                host->param(call, "text"));
+                s = add_said(call, r.id, internal && !strcmp(internal, "true") ? "note" : "message",
+                             host->param(call, "text"));
         if (s == HR_OK)
                 s = reply_changes(call, &r);
         return s == HR_OK ? show_number(call, r.number) : s;
@@ -288,7 +296,7 @@ static enum hr_status request_assign(struct hr_call *call)
 {
         const char *to = host->param(call, "to");
         struct subject r;
-        enum hr_status s = lock_request(call, false, &r);
+        enum hr_status s = lock_request(call, false, NULL, &r);
         const char *params[] = { NULL, to, host->param(call, "queue") };
 
         if (s != HR_OK)
@@ -305,11 +313,11 @@ static enum hr_status request_close(struct hr_call *call)
         const char *outcome = or_else(host->param(call, "outcome"), "done"),
                    *text = host->param(call, "text");
         struct subject r;
-        enum hr_status s = lock_request(call, false, &r);
+        enum hr_status s = lock_request(call, false, NULL, &r);
         const char *params[] = { NULL, outcome }, *json;
 
         if (s == HR_OK && text && *text)
-                s = add_message(call, r.id, "message", text);
+                s = add_said(call, r.id, "message", text);
         if (s != HR_OK)
                 return s;
         params[0] = r.id;
@@ -327,12 +335,12 @@ static enum hr_status request_close(struct hr_call *call)
 static enum hr_status request_reopen(struct hr_call *call)
 {
         struct subject r;
-        enum hr_status s = lock_request(call, true, &r);
+        enum hr_status s = lock_request(call, true, NULL, &r);
 
         if (s == HR_OK)
                 s = host->query(call, sql_reopen, 1, &r.id, NULL);
         if (s == HR_OK)
-                s = add_message(call, r.id, "message", host->param(call, "text"));
+                s = add_said(call, r.id, "message", host->param(call, "text"));
         if (s == HR_OK)
                 s = add_change(call, r.id, "state", "open");
         return s == HR_OK ? show_number(call, r.number) : s;

@@ -1,9 +1,10 @@
-// Makes the console's static files: node build.mjs OUT_DIR [--watch-sizes]
+// Makes the console's static files: node build.mjs OUT_DIR
 // Bundles by esbuild; names carry a content hash, so that they may be cached for good.
 import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -28,11 +29,26 @@ mkdirSync(out, { recursive: true });
 const result = await build({
   absWorkingDir: here,
   entryPoints: { main: 'src/main.jsx', early: 'src/early.js', style: 'src/style.css', chart: 'src/chart.css' },
-  outdir: join(process.cwd(), out).startsWith('/') && out.startsWith('/') ? out : join(process.cwd(), out),
+  outdir: resolve(out),
   bundle: true, splitting: true, format: 'esm', minify: true, target: ['es2022', 'chrome110', 'firefox115', 'safari16'],
   jsx: 'automatic', jsxImportSource: 'preact', entryNames: '[name]-[hash]', chunkNames: 'c-[name]-[hash]',
   metafile: true, legalComments: 'none', logLevel: 'warning',
 });
+
+// The daemon caches for good what has eight hexadecimal digits in its name: esbuild's own hashes,
+// which are in base 32 and stand in the files that import each other, are rewritten.
+const marks = new Map();
+for (const file of Object.keys(result.metafile.outputs)) {
+  const mark = /-([A-Z2-7]{8})\.(js|css)$/.exec(file)?.[1];
+  if (mark) marks.set(mark, createHash('sha256').update(mark).digest('hex').slice(0, 8));
+}
+const renamed = (text) => text.replace(/\b[A-Z2-7]{8}(?=\.(?:js|css))/g, (m) => marks.get(m) ?? m);
+for (const file of readdirSync(out)) {
+  const text = readFileSync(join(out, file), 'utf8');
+  rmSync(join(out, file));
+  writeFileSync(join(out, renamed(file)), renamed(text));
+}
+result.metafile.outputs = JSON.parse(renamed(JSON.stringify(result.metafile.outputs)));
 
 const names = {};
 for (const [file, meta] of Object.entries(result.metafile.outputs))
@@ -64,6 +80,8 @@ for (const [file, meta] of Object.entries(outputs)) {
   const more = [...all].filter((f) => !first.includes(f));
   sizes[basename(meta.entryPoint, '.jsx')] = firstBytes + more.reduce((n, f) => n + size(f), 0);
 }
+for (const file of readdirSync(out)) // served as they are to browsers that take gzip
+  writeFileSync(join(out, file + '.gz'), gzipSync(readFileSync(join(out, file)), { level: 9 }));
 writeFileSync(join(out, 'sizes.json'), JSON.stringify(sizes, null, 1) + '\n');
 const worst = Math.max(...Object.values(sizes));
 console.error(`console: first page ${(firstBytes / 1024).toFixed(1)} KB gzip, largest page ${(worst / 1024).toFixed(1)} KB`);

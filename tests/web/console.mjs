@@ -302,7 +302,8 @@ for (const [name, hash] of tour) {
 await theme('light');
 await axe('phone');
 await page.click('.tabs button');
-check('phone: all pages are behind "More"', (await page.locator('dialog[open] nav a').count()) >= 9);
+await page.waitForSelector('dialog[open] nav a');
+check('phone: all pages are behind "More"', (await page.locator('dialog[open] nav a:visible').count()) >= 9);
 await shot('more-phone');
 await page.keyboard.press('Escape');
 /* 200 % zoom of a laptop is half its width */

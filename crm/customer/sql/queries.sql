@@ -200,7 +200,7 @@ group by m.meter_id, m.serial, m.commodity order by m.serial limit 12
 
 -- name: create_match
 -- Customers who may be the same person: $1 branch, $2 tax id, $3 phone, $4 name
-select p.party_id, p.name, p.phone = $3 as by_phone, coalesce(p.tax_id = $2, false) as by_tax_id,
+select p.party_id, p.name, k.kind = 'tax_id' as by_tax_id,
        (select string_agg(a.number, ', ' order by a.number) from crm.account a where a.party_id = p.party_id) as accounts
 from core.branch b, crm.search_key k join crm.party p on p.party_id = k.id
 where b.code = $1 and p.branch_id = b.branch_id
@@ -339,7 +339,13 @@ select coalesce(jsonb_agg(jsonb_build_object(
 from crm.account a join core.branch b using (branch_id) where a.party_id = $1::bigint
 
 -- name: show_bills
-select '[]'::text as reply
+select coalesce(jsonb_agg(jsonb_build_object(
+        'bill', b.bill_id, 'contract', c.number, 'from', lower(b.period), 'to', upper(b.period), 'state', b.state,
+        'total', b.total, 'currency', b.currency, 'quantity', b.quantity, 'unit', b.unit, 'due', b.due,
+        'issued_at', b.issued_at) order by upper(b.period) desc, b.bill_id desc), '[]') as reply
+from (select b.* from billing.bill b join crm.account a using (account_id)
+      where a.party_id = $1::bigint and b.state <> 'cancelled'
+      order by upper(b.period) desc, b.bill_id desc limit 24) b join crm.contract c using (contract_id)
 
 -- name: show_invoices
 select '[]'::text as reply

@@ -25,6 +25,7 @@ export function Curve({ times, series, unit, marks = [], height = 300, label }) 
   useEffect(() => {
     let plot, gone = false, observer;
     const draw = (UPlot) => {
+      if (gone) return;
       plot?.destroy();
       const grid = { stroke: colour('--line'), width: 1 };
       const axis = { stroke: colour('--faint'), grid, ticks: grid, font: '12px system-ui, sans-serif' };
@@ -54,7 +55,7 @@ export function Curve({ times, series, unit, marks = [], height = 300, label }) 
       draw(UPlot);
       const again = () => draw(UPlot);
       addEventListener('themechange', again);
-      observer = new ResizeObserver(() => plot?.setSize({ width: Math.max(240, box.current.clientWidth), height }));
+      observer = new ResizeObserver(() => box.current && plot?.setSize({ width: Math.max(240, box.current.clientWidth), height }));
       observer.observe(box.current);
       box.current.again = again;
     });
@@ -69,7 +70,7 @@ export function DayBars({ days, names, unit, label, show }) {
   const box = useRef();
   const [W, setWidth] = useState(720);
   useEffect(() => {
-    const fit = () => setWidth(Math.max(260, box.current.clientWidth));
+    const fit = () => box.current && setWidth(Math.max(260, box.current.clientWidth));
     const observer = new ResizeObserver(fit);
     observer.observe(box.current);
     return () => observer.disconnect();

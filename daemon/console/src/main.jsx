@@ -78,7 +78,7 @@ export function flipTheme() {
 function More({ close, here }) {
   return (
     <Dialog title={t('nav.more')} close={close}>
-      <div class="body"><div class="side" style={{ position: 'static', height: 'auto', borderRadius: '.5rem' }} onClick={(e) => e.target.closest('a') && close()}><Nav here={here} /></div></div>
+      <div class="body"><div class="side" style={{ position: 'static', height: 'auto' }} onClick={(e) => e.target.closest('a') && close()}><Nav here={here} /></div></div>
     </Dialog>
   );
 }

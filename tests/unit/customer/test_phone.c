@@ -49,4 +49,5 @@ static void limits(void)
 }
 
 HR_TESTS("customer phone", { "the ways people write a number", forms },
-         { "no country code configured", without_country }, { "too short, too long, foreign characters", limits })
+         { "no country code configured", without_country },
+         { "too short, too long, foreign characters", limits })
