@@ -42,3 +42,9 @@ void sim_coap_tick(struct sim *s);
 bool sim_coap_done(const struct sim *s);
 void sim_coap_close(struct sim *s);
 void sim_coap_free(struct sim *s);
+
+int sim_push_open(struct sim *s);
+void sim_push_tick(struct sim *s);
+bool sim_push_done(const struct sim *s);
+void sim_push_close(struct sim *s);
+void sim_push_free(struct sim *s);

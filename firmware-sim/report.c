@@ -174,9 +174,12 @@ void sim_acknowledged(struct sim *s, const struct meter *m, int64_t start, unsig
 
         if (k->interval_channel)
                 sim_write_truth(s, m, k->interval_channel, start, n);
-        if (k->register_channel)
+        /* Notifications carry the register of every quarter hour, the others that of the last. */
+        if (m->kind == SIM_DLMS_PUSH)
+                sim_write_truth(s, m, k->register_channel, start + METER_PERIOD_S, n);
+        else if (k->register_channel)
                 sim_write_truth(s, m, k->register_channel, start + (int64_t)n * METER_PERIOD_S, 1);
-        s->stats.values += n + 1;
+        s->stats.values += n + (m->kind != SIM_DLMS_PUSH);
         if (s->truth)
                 fflush(s->truth);
 }

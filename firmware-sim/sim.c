@@ -56,6 +56,7 @@ static void stop(struct sim *s)
         s->stopping = true;
         sim_mqtt_close(s);
         sim_coap_close(s);
+        sim_push_close(s);
         sim_polled_close(s);
         uv_close((uv_handle_t *)&s->tick, NULL);
         uv_close((uv_handle_t *)&s->on_term, NULL);
@@ -78,10 +79,11 @@ static void on_tick(uv_timer_t *t)
                 s->tokens = s->opt.rate / 10 + 1;
         sim_mqtt_tick(s);
         sim_coap_tick(s);
+        sim_push_tick(s);
         if (s->opt.progress_s &&
             ran / 1000 / s->opt.progress_s != (ran - TICK_MS) / 1000 / s->opt.progress_s)
                 sim_print_summary(s, "progress");
-        if (!s->complete && sim_mqtt_done(s) && sim_coap_done(s)) {
+        if (!s->complete && sim_mqtt_done(s) && sim_coap_done(s) && sim_push_done(s)) {
                 s->complete = true;
                 sim_print_summary(s, "pushed");
                 puts("pushes complete");
@@ -206,6 +208,8 @@ static int begin(struct sim *s)
         if (!r)
                 r = sim_coap_open(s);
         if (!r)
+                r = sim_push_open(s);
+        if (!r)
                 r = announce(s);
         if (r == -ENOMEM)
                 fprintf(stderr, "headrace-sim: out of memory\n");
@@ -217,6 +221,7 @@ static void release(struct sim *s)
         sim_polled_free(s);
         sim_mqtt_free(s);
         sim_coap_free(s);
+        sim_push_free(s);
         dlms_crypto_free(s->crypto);
         if (s->truth)
                 fclose(s->truth);
