@@ -156,7 +156,7 @@ static int send_pass3(struct dlms_client *c, int64_t now_ms)
                 return e;
         axdr_put_octets(&p, token, n);
         w = client_begin(c);
-        c->invoke_id = 1;
+        c->invoke_id = 0; /* the first request after it is number 1 again */
         apdu_put_action(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | 1, &reply_to_hls, param,
                         p.len);
         e = client_send(c, &w);

@@ -7,6 +7,9 @@
 
 #include "dlms/axdr.h"
 #include "dlms/profile.h"
+#include "hex.h"
+
+#include <jansson.h>
 
 static struct dlms_crypto *crypto_client, *crypto_server;
 
@@ -492,6 +495,176 @@ static void closed_by_peer(void)
         CU_ASSERT_EQUAL(dlms_client_close(&pair.client, pair.now), DLMS_E_BUSY);
 }
 
+/* ---- an independent server, recorded ---- */
+
+static const json_t *recorded(json_t *all, const char *name)
+{
+        json_t *line;
+        size_t i;
+
+        json_array_foreach(all, i,
+                           line) if (strcmp(json_string_value(json_object_get(line, "name")),
+                                            name) == 0) return line;
+        CU_FAIL_FATAL("no such session");
+        return NULL;
+}
+
+static size_t key(const json_t *keys, const char *name, uint8_t *out, size_t cap)
+{
+        const char *hex = json_string_value(json_object_get(keys, name));
+        ssize_t n = hex ? hex_decode(hex, strlen(hex), out, cap) : 0;
+
+        return n > 0 ? (size_t)n : 0;
+}
+
+/* What the recorded client used, as our settings. */
+static void as_recorded(struct dlms_client_config *cfg, const json_t *line)
+{
+        const json_t *keys = json_object_get(line, "keys");
+
+        memset(cfg, 0, sizeof *cfg);
+        cfg->framing = strcmp(json_string_value(json_object_get(line, "framing")), "hdlc") == 0
+                               ? DLMS_FRAMING_HDLC
+                               : DLMS_FRAMING_WRAPPER;
+        cfg->client_sap = (uint16_t)json_integer_value(json_object_get(line, "client_sap"));
+        cfg->server_sap = (uint16_t)json_integer_value(json_object_get(line, "server_sap"));
+        cfg->scratch = pair.client_scratch;
+        cfg->scratch_size = sizeof pair.client_scratch;
+        if (!json_is_object(keys))
+                return;
+        cfg->auth = DLMS_AUTH_GMAC;
+        cfg->policy = DLMS_POLICY_AUTHENTICATED_ENCRYPTED;
+        cfg->general = true;
+        cfg->crypto = crypto_client;
+        cfg->ic_first = 1;
+        cfg->ic_end = 1000;
+        cfg->keys.has_ek = key(keys, "guek", cfg->keys.ek, 16) == 16;
+        cfg->keys.has_ak = key(keys, "gak", cfg->keys.ak, 16) == 16;
+        cfg->keys.has_dedicated = key(keys, "dedicated", cfg->keys.dedicated, 16) == 16;
+        key(keys, "client_system_title", cfg->client_title, 8);
+        /* The challenge the recorded client sent, from its AARQ. */
+        cfg->challenge_len = 16;
+        hex_decode("70389CCE67B359AC56AB552A158A4522", 32, cfg->challenge, 16);
+}
+
+struct replay {
+        unsigned results;
+        bool associated, closed;
+        enum dlms_error failed;
+        uint8_t data[64];
+        size_t len;
+};
+
+static void replay_events(struct dlms_client *c, struct replay *r)
+{
+        struct dlms_event ev;
+
+        while (dlms_client_next_event(c, &ev)) {
+                if (ev.type == DLMS_EV_ASSOCIATED) {
+                        r->associated = true;
+                        CU_ASSERT_EQUAL(dlms_client_get(c, &clock_time, NULL, 0), 0);
+                } else if (ev.type == DLMS_EV_RESULT) {
+                        r->results++;
+                        CU_ASSERT_EQUAL(ev.result, 0);
+                        r->len = ev.len < sizeof r->data ? ev.len : sizeof r->data;
+                        memcpy(r->data, ev.data, r->len);
+                } else if (ev.type == DLMS_EV_FAILED) {
+                        r->failed = ev.error;
+                }
+        }
+}
+
+/* Plays what the server said in the first two steps: association and clock. */
+static void replay(const json_t *line, struct dlms_client *c, struct replay *r)
+{
+        json_t *steps = json_object_get(line, "steps"), *step, *exchange;
+        size_t i, k;
+
+        memset(r, 0, sizeof *r);
+        CU_ASSERT_EQUAL_FATAL(dlms_client_open(c, 0), 0);
+        json_array_foreach(steps, i, step)
+        {
+                if (i == 2)
+                        return;
+                json_array_foreach(json_object_get(step, "ex"), k, exchange)
+                {
+                        const char *hex = json_string_value(json_array_get(exchange, 1));
+                        uint8_t said[1024];
+                        const uint8_t *out;
+                        ssize_t n;
+
+                        dlms_client_core.output_done(c, dlms_client_core.output(c, &out));
+                        if (strcmp(json_string_value(json_array_get(exchange, 0)), "rx") != 0)
+                                continue;
+                        n = hex_decode(hex, strlen(hex), said, sizeof said);
+                        CU_ASSERT_FATAL(n > 0);
+                        for (size_t at = 0; at < (size_t)n;) {
+                                size_t taken =
+                                        offer(&dlms_client_core, c, said + at, (size_t)n - at, 0);
+
+                                replay_events(c, r);
+                                if (taken == 0)
+                                        break;
+                                at += taken;
+                        }
+                }
+        }
+}
+
+static void independent_server(void)
+{
+        static const char *const names[] = { "gurux_peer_h_none", "gurux_peer_h_gmac",
+                                             "gurux_peer_h_gmac_ded", "gurux_peer_w_gmac" };
+        const char *shared = getenv("HEADRACE_SHARED");
+        json_t *all, *line;
+        struct dlms_client_config cfg;
+        struct replay r;
+        char path[4096];
+        FILE *f;
+
+        snprintf(path, sizeof path, "%s/vectors/sessions.jsonl", shared ? shared : "../shared");
+        f = fopen(path, "rb");
+        if (!f) { /* the other tests need nothing from there */
+                printf("SKIP: %s is not on this machine\n", path);
+                return;
+        }
+        all = json_array();
+        while ((line = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL)))
+                json_array_append_new(all, line);
+        fclose(f);
+        if (!crypto_client)
+                crypto_client = dlms_crypto_new();
+        for (int i = 0; i < 4; i++) {
+                as_recorded(&cfg, recorded(all, names[i]));
+                CU_ASSERT_EQUAL_FATAL(dlms_client_init(&pair.client, &cfg), 0);
+                replay(recorded(all, names[i]), &pair.client, &r);
+                if (r.failed)
+                        printf("%s: %s\n", names[i], dlms_error_text(r.failed));
+                CU_ASSERT(r.associated);
+                CU_ASSERT_EQUAL(r.results, 1);
+                CU_ASSERT(r.len == 14 && r.data[0] == AXDR_OCTET_STRING && r.data[2] == 0x07);
+                if (cfg.auth != DLMS_AUTH_GMAC)
+                        continue;
+                /* The same with secrets that are not the meter's: each has its own name. */
+                cfg.keys.ek[0] ^= 1;
+                CU_ASSERT_EQUAL_FATAL(dlms_client_init(&pair.client, &cfg), 0);
+                replay(recorded(all, names[i]), &pair.client, &r);
+                CU_ASSERT_EQUAL(r.failed, DLMS_E_ENCRYPTION_KEY);
+                cfg.keys.ek[0] ^= 1;
+                cfg.keys.ak[0] ^= 1;
+                CU_ASSERT_EQUAL_FATAL(dlms_client_init(&pair.client, &cfg), 0);
+                replay(recorded(all, names[i]), &pair.client, &r);
+                CU_ASSERT_EQUAL(r.failed, DLMS_E_AUTHENTICATION_KEY);
+                cfg.keys.ak[0] ^= 1;
+                /* A replayed session: our challenge is fresh, the meter's answer is not. */
+                cfg.challenge[0] ^= 1;
+                CU_ASSERT_EQUAL_FATAL(dlms_client_init(&pair.client, &cfg), 0);
+                replay(recorded(all, names[i]), &pair.client, &r);
+                CU_ASSERT_EQUAL(r.failed, DLMS_E_HLS_SERVER);
+        }
+        json_decref(all);
+}
+
 static void size(void)
 {
         printf("sizeof struct dlms_client %zu, dlms_server %zu\n", sizeof(struct dlms_client),
@@ -504,5 +677,6 @@ HR_TESTS("dlms session", { "whole frames, every framing and authentication", who
          { "HDLC addresses of 1 and 4 bytes", one_byte_addresses },
          { "cut after every byte, then silence", cut_everywhere },
          { "wrong secrets are told apart", wrong_secrets }, { "invocation counters", counters },
-         { "damaged HDLC frames are repeated", noise }, { "closed by the peer", closed_by_peer },
-         { "an active session fits 8 KB", size })
+         { "damaged HDLC frames are repeated", noise },
+         { "sessions recorded with an independent server", independent_server },
+         { "closed by the peer", closed_by_peer }, { "an active session fits 8 KB", size })
