@@ -2,6 +2,7 @@
  * technician's tool for what needs no daemon. */
 #include "cli.h"
 #include "decode.h"
+#include "tariff_cases.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,20 @@ static int take_options(struct cli_options *o, int argc, char **argv)
         return n;
 }
 
+static int run_cases(int argc, char **argv)
+{
+        int r = CLI_OK;
+
+        if (argc < 3) {
+                fprintf(stderr, "usage: headrace tariff cases FILE.json...\n");
+                return CLI_USAGE;
+        }
+        for (int i = 2; i < argc; i++)
+                if (tariff_cases_run(argv[i], stdout))
+                        r = CLI_FAILED;
+        return r;
+}
+
 static int dispatch(const struct cli_options *o, int argc, char **argv)
 {
         if (argc == 0) {
@@ -100,6 +115,8 @@ static int dispatch(const struct cli_options *o, int argc, char **argv)
         }
         if (strcmp(argv[0], "help") == 0)
                 return verbs_help(o, argc - 1, argv + 1);
+        if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "cases") == 0)
+                return run_cases(argc, argv);
         if (argc == 2 && strcmp(argv[0], "completion") == 0 && strcmp(argv[1], "bash") == 0)
                 return fputs(bash_completion, stdout) < 0 ? CLI_FAILED : CLI_OK;
         if (strcmp(argv[0], "decode") == 0)
