@@ -31,9 +31,18 @@ static void load_head(struct jdoc *d, struct rating_tariff *t, json_t *root)
         int c;
 
         jdoc_known(d, root,
-                   "schema|code|name|commodity|currency|minor_digits|unit|quantity|source|note|"
+                   "schema|code|name|valid_from|valid_to|commodity|currency|minor_digits|unit|"
+                   "quantity|source|note|"
                    "rounding|"
                    "calendar|schedules|quantities|demand|components|examples");
+        if (json_object_get(root, "valid_from")) {
+                jdoc_day(d, json_object_get(root, "valid_from"), "valid_from");
+                t->valid_from = jdoc_text(d, root, "valid_from", NULL);
+        }
+        if (json_object_get(root, "valid_to")) {
+                jdoc_day(d, json_object_get(root, "valid_to"), "valid_to");
+                t->valid_to = jdoc_text(d, root, "valid_to", NULL);
+        }
         if (strcmp(jdoc_text(d, root, "schema", NULL), "headrace-tariff-v1") != 0)
                 jdoc_fail(d, "schema", "must be \"headrace-tariff-v1\"");
         t->code = jdoc_text(d, root, "code", NULL);

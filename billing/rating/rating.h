@@ -53,6 +53,10 @@ const char *rating_tariff_name(const struct rating_tariff *t);
 const char *rating_tariff_commodity(const struct rating_tariff *t);
 const char *rating_tariff_currency(const struct rating_tariff *t);
 int rating_tariff_minor_digits(const struct rating_tariff *t);
+/* "valid_from" and "valid_to" (not valid any more) of the document as dates, NULL when it does
+ * not say. Borrowed. */
+const char *rating_tariff_valid_from(const struct rating_tariff *t);
+const char *rating_tariff_valid_to(const struct rating_tariff *t);
 /* Names of the series or quantities the tariff needs ("energy.import", "energy.export" ...), in
  * order of first use. Borrowed; NULL beyond the last. */
 const char *rating_tariff_quantity(const struct rating_tariff *t, size_t i);

@@ -205,6 +205,7 @@ struct derived {
 struct rating_tariff {
         struct arena arena;
         const char *code, *name, *commodity, *currency, *unit, *quantity;
+        const char *valid_from, *valid_to; /* dates or NULL */
         int minor_digits;
         enum decimal_round rounding;
         bool round_lines; /* false: lines shown rounded, the exact total rounded once */

@@ -102,6 +102,16 @@ int rating_tariff_minor_digits(const struct rating_tariff *t)
         return t->minor_digits;
 }
 
+const char *rating_tariff_valid_from(const struct rating_tariff *t)
+{
+        return t->valid_from;
+}
+
+const char *rating_tariff_valid_to(const struct rating_tariff *t)
+{
+        return t->valid_to;
+}
+
 const char *rating_tariff_quantity(const struct rating_tariff *t, size_t i)
 {
         return i < t->n_needs ? t->needs[i] : NULL;
