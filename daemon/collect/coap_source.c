@@ -40,6 +40,10 @@ static void on_request(void *arg, struct coap_exchange *x, const struct coap_inp
 {
         struct collect *c = arg;
 
+        if (c->closing) {
+                coap_exchange_answer(x, COAP_UNAVAILABLE, "closing, try again");
+                return;
+        }
         if (in->content_format != -1 && in->content_format != 110 && in->content_format != 50) {
                 coap_exchange_answer(x, COAP_UNSUPPORTED_FORMAT, "SenML JSON (110) or JSON (50)");
                 return;

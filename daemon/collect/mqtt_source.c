@@ -94,7 +94,10 @@ static void on_state(void *arg, bool connected, const char *why)
 
 static void on_closed(void *arg)
 {
-        collect_part_closed(arg);
+        struct collect *c = arg;
+
+        c->mqtt = NULL;
+        collect_part_closed(c);
 }
 
 int mqtt_source_open(struct collect *c, const struct collect_options *o, struct buf *error)

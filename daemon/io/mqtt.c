@@ -222,7 +222,7 @@ static void settle(struct mqtt *m)
 
 void mqtt_message_done(struct mqtt *m, uint64_t batch, int status)
 {
-        if (batch != m->batch || !m->held)
+        if (batch != m->batch || !m->held || uv_is_closing((uv_handle_t *)&m->timer))
                 return;
         if (status < 0) {
                 m->batch_failed = true;

@@ -1,0 +1,166 @@
+#include "collect_internal.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "poll.h"
+
+enum { REFRESH_MS = 500 };
+
+static void on_handle_closed(uv_handle_t *h)
+{
+        collect_part_closed(h->data);
+}
+
+static void free_all(struct collect *c)
+{
+        void (*closed)(void *) = c->closed;
+        void *arg = c->closed_arg;
+
+        poll_free(c);
+        fleet_unref(c->fleet);
+        pthread_mutex_destroy(&c->lock);
+        free(c);
+        if (closed)
+                closed(arg);
+}
+
+/* These go when nothing is on its way to the disk any more: they answer what was. */
+static void close_listeners(struct collect *c)
+{
+        struct coap_server *coap = c->coap;
+        struct push_server *push = c->push;
+
+        c->coap = NULL;
+        c->push = NULL;
+        coap_server_close(coap);
+        push_server_close(push);
+}
+
+static void close_handles(struct collect *c)
+{
+        uv_close((uv_handle_t *)&c->refresh, on_handle_closed);
+        uv_close((uv_handle_t *)&c->poll_timer, on_handle_closed);
+        uv_close((uv_handle_t *)&c->sync_timer, on_handle_closed);
+        uv_close((uv_handle_t *)&c->async, on_handle_closed);
+}
+
+void collect_part_closed(struct collect *c)
+{
+        if (--c->open_parts > 0)
+                return;
+        if (c->coap || c->push) {
+                c->open_parts = (c->coap != NULL) + (c->push != NULL);
+                close_listeners(c);
+        } else if (c->open_handles) {
+                c->open_parts = c->open_handles;
+                c->open_handles = 0;
+                close_handles(c);
+        } else {
+                free_all(c);
+        }
+}
+
+void collect_close(struct collect *c, void (*closed)(void *), void *arg)
+{
+        if (!c) {
+                if (closed)
+                        closed(arg);
+                return;
+        }
+        c->closing = true;
+        c->closed = closed;
+        c->closed_arg = arg;
+        c->open_parts = 1 + (unsigned)c->in_ingest;
+        calls_close(c);
+        uv_timer_stop(&c->refresh);
+        if (c->mqtt) { /* acknowledges the batch in hand first */
+                c->open_parts++;
+                mqtt_close(c->mqtt);
+        }
+        if (c->polling) {
+                uv_timer_stop(&c->poll_timer);
+                uv_timer_stop(&c->sync_timer);
+                poll_close(c);
+        }
+        collect_part_closed(c);
+}
+
+/* A new registry snapshot is taken as a whole; visits under way keep theirs. */
+static void on_refresh(uv_timer_t *t)
+{
+        struct collect *c = t->data;
+        struct registry_snapshot *s = registry_get(c->registry);
+        struct fleet *f;
+
+        if (registry_version(s) == c->fleet_version) {
+                registry_unref(s);
+                return;
+        }
+        f = fleet_new(s);
+        if (!f) {
+                registry_unref(s);
+                return;
+        }
+        fleet_unref(c->fleet);
+        c->fleet = f;
+        c->fleet_version = registry_version(s);
+        log_info(&c->scope, "the registry changed", LOG_I("meters", registry_count(s)));
+        poll_fleet_changed(c);
+}
+
+static int open_parts(struct collect *c, const struct collect_options *o, struct buf *error)
+{
+        int r = poll_open(c, o, error);
+
+        if (r == 0)
+                r = mqtt_source_open(c, o, error);
+        if (r == 0)
+                r = coap_source_open(c, error);
+        if (r == 0)
+                r = push_source_open(c, error);
+        return r;
+}
+
+int collect_open(struct collect **ret, const struct collect_options *options, struct buf *error)
+{
+        struct collect *c = calloc(1, sizeof *c);
+        struct registry_snapshot *s;
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        c->loop = options->loop;
+        c->config = options->config;
+        c->registry = options->registry;
+        c->ingest = options->ingest;
+        c->db = options->db;
+        c->scope = (struct log_scope){ .key = "part", .value = "collect" };
+        s = registry_get(c->registry);
+        c->fleet = fleet_new(s);
+        if (!c->fleet) {
+                registry_unref(s);
+                free(c);
+                return -ENOMEM;
+        }
+        /* Not its version yet: the first refresh announces it. */
+        c->fleet_version = UINT64_MAX;
+        pthread_mutex_init(&c->lock, NULL);
+        uv_timer_init(c->loop, &c->refresh);
+        uv_timer_init(c->loop, &c->poll_timer);
+        uv_timer_init(c->loop, &c->sync_timer);
+        c->refresh.data = c->poll_timer.data = c->sync_timer.data = c;
+        c->open_handles = 4;
+        calls_open(c);
+        r = open_parts(c, options, error);
+        if (r < 0) {
+                /* What was opened goes with the next turns of the loop. */
+                collect_close(c, NULL, NULL);
+                return r;
+        }
+        uv_timer_start(&c->refresh, on_refresh, 0, REFRESH_MS);
+        *ret = c;
+        return 0;
+}

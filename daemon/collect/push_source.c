@@ -1,0 +1,119 @@
+/* DLMS meters that connect to us: each message is known by the system title it is ciphered with, or
+ * by the name it carries; else by the address it came from. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collect_internal.h"
+#include "dlms/push.h"
+
+enum { NAME_OBJECTS = 64 };
+
+/* Objects that name a meter: COSEM logical device name, device ids, and Kamstrup's number. */
+static bool names(const struct obis *o)
+{
+        static const struct obis known[] = { OBIS(0, 0, 42, 0, 0, 255), OBIS(0, 0, 96, 1, 0, 255),
+                                             OBIS(0, 0, 96, 1, 1, 255), OBIS(1, 1, 0, 0, 5, 255),
+                                             OBIS(1, 0, 0, 0, 0, 255) };
+
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+                if (obis_equal(o, &known[i]))
+                        return true;
+        return false;
+}
+
+static bool name_in(const struct dlms_unpacked *u, const struct registry_snapshot *s, char *out,
+                    size_t cap)
+{
+        struct dlms_object *objects = calloc(NAME_OBJECTS, sizeof *objects);
+        struct dlms_notification note;
+        bool found = false;
+
+        if (objects && dlms_push_decode(u->apdu, u->apdu_len, &note, objects, NAME_OBJECTS) == 0)
+                for (size_t i = 0; i < note.n_objects && !found; i++) {
+                        const struct dlms_object *o = &objects[i];
+
+                        if (!o->has_obis || !names(&o->obis) || !o->value.p || !o->value.n ||
+                            o->value.n >= cap)
+                                continue;
+                        memcpy(out, o->value.p, o->value.n);
+                        out[o->value.n] = 0;
+                        /* The first that is known decides; the last serves for quarantine. */
+                        found = registry_by_identity(s, METER_DLMS, out) != NULL;
+                }
+        free(objects);
+        return out[0] != 0;
+}
+
+static void identify(struct collect *c, const uint8_t *raw, size_t n, const char *peer, char *out,
+                     size_t cap)
+{
+        uint8_t *copy = malloc(n);
+        struct dlms_unpacked u = { 0 };
+        int e;
+
+        out[0] = 0;
+        if (!copy)
+                goto by_address;
+        e = dlms_unpack(raw, n, true, NULL, NULL, NULL, copy, n, &u);
+        if (u.has_title)
+                for (size_t i = 0; i < DLMS_TITLE_SIZE; i++)
+                        snprintf(out + 2 * i, cap - 2 * i, "%02X", u.title[i]);
+        else if (e == 0 && name_in(&u, c->fleet->snapshot, out, cap))
+                ;
+        free(copy);
+by_address:
+        if (!out[0])
+                snprintf(out, cap, "%s", peer);
+}
+
+static void on_stored(void *arg, enum intake_outcome outcome, int error, const char *why)
+{
+        /* A push has no acknowledgement above TCP's: what could not be stored is read again later. */
+        (void)arg;
+        (void)outcome;
+        (void)error;
+        (void)why;
+}
+
+static void on_push(void *arg, const char *peer, const uint8_t *raw, size_t n)
+{
+        struct collect *c = arg;
+        char identity[256];
+
+        if (c->closing)
+                return;
+        identify(c, raw, n, peer, identity, sizeof identity);
+        intake(c,
+               &(struct intake_message){ .source = SOURCE_KIND_DLMS_PUSH,
+                                         .protocol = METER_DLMS,
+                                         .identity = identity,
+                                         .detail = peer,
+                                         .raw = raw,
+                                         .len = n },
+               on_stored, NULL);
+}
+
+static void on_closed(void *arg)
+{
+        collect_part_closed(arg);
+}
+
+int push_source_open(struct collect *c, struct buf *error)
+{
+        static const struct push_handlers handlers = { on_push, on_closed };
+        const struct config *f = c->config;
+        struct push_config p = { .address = config_text(f, "push", "address"),
+                                 .tcp_port = (uint16_t)config_int(f, "push", "tcp_port"),
+                                 .udp_port = (uint16_t)config_int(f, "push", "udp_port"),
+                                 .max_connections = (unsigned)config_int(f, "push", "max_connections") };
+        int r;
+
+        if (!p.tcp_port && !p.udp_port)
+                return 0;
+        r = push_server_open(&c->push, c->loop, &p, &handlers, c);
+        if (r < 0)
+                buf_printf(error, "[push]: cannot listen on %s: %s\n", p.address, uv_strerror(r));
+        return r;
+}
