@@ -207,7 +207,8 @@ static void read_wait_start(struct collect *c, void *arg)
         collect_read_now(c, w->meter_id, read_wait_done, w);
 }
 
-int collect_read_wait(struct collect *c, uint32_t meter_id, int timeout_ms, struct collect_read *ret)
+int collect_read_wait(struct collect *c, uint32_t meter_id, int timeout_ms,
+                      struct collect_read *ret)
 {
         struct read_wait *w = calloc(1, sizeof *w);
         struct timespec until;
@@ -331,11 +332,13 @@ static void fill_sweep(struct collect *c, void *arg)
         }
         sweep_get_progress(c->sweep, (int64_t)uv_now(c->loop), &p);
         buf_printf(b,
-                   "{\"enabled\":true,\"begun\":%s,\"meters\":%zu,\"read\":%zu,\"failing\":%zu,\"not_tried\":%zu,"
-                   "\"visiting\":%zu,\"waiting\":%zu,\"links\":%zu,\"links_resting\":%zu,\"visits\":%llu,"
+                   "{\"enabled\":true,\"begun\":%s,\"meters\":%zu,\"read\":%zu,\"failing\":%zu,"
+                   "\"not_tried\":%zu,"
+                   "\"visiting\":%zu,\"waiting\":%zu,\"links\":%zu,\"links_resting\":%zu,"
+                   "\"visits\":%llu,"
                    "\"values\":%llu,\"causes\":{",
-                   c->seeded ? "true" : "false", p.meters, p.read, p.failing, p.not_tried, p.visiting,
-                   p.waiting, p.links, p.links_resting, (unsigned long long)p.visits,
+                   c->seeded ? "true" : "false", p.meters, p.read, p.failing, p.not_tried,
+                   p.visiting, p.waiting, p.links, p.links_resting, (unsigned long long)p.visits,
                    (unsigned long long)p.values);
         for (unsigned i = 0; i < VISIT_N_CAUSES; i++)
                 if (p.causes[i]) {
@@ -408,11 +411,12 @@ int collect_unread_json(struct collect *c, const char *cause, unsigned limit, st
 static void put_source(struct buf *b, const char *name, const struct source_stats *s)
 {
         buf_printf(b,
-                   "\"%s_messages\":%llu,\"%s_stored\":%llu,\"%s_values\":%llu,\"%s_quarantined\":%llu,"
+                   "\"%s_messages\":%llu,\"%s_stored\":%llu,\"%s_values\":%llu,\"%s_quarantined\":%"
+                   "llu,"
                    "\"%s_not_stored\":%llu,",
                    name, (unsigned long long)s->messages, name, (unsigned long long)s->stored, name,
-                   (unsigned long long)s->counts.values, name, (unsigned long long)s->quarantined, name,
-                   (unsigned long long)(s->not_stored + s->busy));
+                   (unsigned long long)s->counts.values, name, (unsigned long long)s->quarantined,
+                   name, (unsigned long long)(s->not_stored + s->busy));
         for (unsigned i = 1; i < NORMALISE_N_REFUSALS; i++)
                 if (s->counts.refused[i])
                         buf_printf(b, "\"%s_refused_%s\":%llu,", name, normalise_refusal_name(i),
@@ -434,7 +438,8 @@ static void fill_status(struct collect *c, void *arg)
         for (unsigned i = 0; i < SOURCE_KINDS; i++)
                 put_source(b, names[i], &c->sources[i]);
         if (c->mqtt)
-                buf_printf(b, "\"mqtt_connected\":%s,\"mqtt_held\":%u,\"mqtt_failed_batches\":%llu,",
+                buf_printf(b,
+                           "\"mqtt_connected\":%s,\"mqtt_held\":%u,\"mqtt_failed_batches\":%llu,",
                            mqtt.connected ? "true" : "false", mqtt.held,
                            (unsigned long long)mqtt.failed_batches);
         if (c->coap)

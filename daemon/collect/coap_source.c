@@ -70,12 +70,13 @@ int coap_source_open(struct collect *c, struct buf *error)
         const struct config *f = c->config;
         const char *path = config_text(f, "coap", "path");
         const char *paths[] = { *path == '/' ? path + 1 : path, NULL };
-        struct coap_config k = { .address = config_text(f, "coap", "address"),
-                                 .port = (uint16_t)config_int(f, "coap", "port"),
-                                 .paths = paths,
-                                 .max_idle_sessions = (unsigned)config_int(f, "coap", "max_sessions"),
-                                 .session_timeout_s =
-                                         (unsigned)(config_int(f, "coap", "session_timeout") / 1000) };
+        struct coap_config k = {
+                .address = config_text(f, "coap", "address"),
+                .port = (uint16_t)config_int(f, "coap", "port"),
+                .paths = paths,
+                .max_idle_sessions = (unsigned)config_int(f, "coap", "max_sessions"),
+                .session_timeout_s = (unsigned)(config_int(f, "coap", "session_timeout") / 1000)
+        };
         int r;
 
         if (!config_bool(f, "coap", "enabled"))

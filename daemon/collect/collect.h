@@ -47,7 +47,13 @@ void collect_close(struct collect *c, void (*closed)(void *arg), void *arg);
 void collect_status(void *collect, struct buf *json);
 
 struct collect_read {
-        enum { COLLECT_READ, COLLECT_FAILED, COLLECT_UNKNOWN, COLLECT_NOT_POLLED, COLLECT_BUSY } outcome;
+        enum {
+                COLLECT_READ,
+                COLLECT_FAILED,
+                COLLECT_UNKNOWN,
+                COLLECT_NOT_POLLED,
+                COLLECT_BUSY
+        } outcome;
         const char *cause, *text; /* static: visit_cause_name(), visit_cause_text() */
         char detail[200];
         uint64_t values;

@@ -24,7 +24,7 @@ struct fleet {
                 const char *profile;       /* the snapshot's pointer */
                 struct meter_model *model; /* owned; NULL: why says what is wrong with it */
                 char why[160];
-        } *models;
+        } * models;
 };
 
 struct fleet *fleet_new(struct registry_snapshot *s); /* takes the reference; NULL: out of memory */
@@ -34,7 +34,13 @@ void fleet_unref(struct fleet *f);
 const struct meter_model *fleet_model(struct fleet *f, const struct registry_meter *m,
                                       const char **why);
 
-enum source_kind { SOURCE_KIND_MQTT, SOURCE_KIND_COAP, SOURCE_KIND_DLMS_PUSH, SOURCE_KIND_POLL, SOURCE_KINDS };
+enum source_kind {
+        SOURCE_KIND_MQTT,
+        SOURCE_KIND_COAP,
+        SOURCE_KIND_DLMS_PUSH,
+        SOURCE_KIND_POLL,
+        SOURCE_KINDS
+};
 
 struct source_stats {
         uint64_t messages, quarantined, stored, not_stored, busy;
@@ -91,7 +97,7 @@ struct collect {
         uv_timer_t poll_timer, sync_timer;
         size_t sync_at;
         uint32_t sync_round;
-        struct poll_visit *running; /* list */
+        struct poll_visit *running;  /* list */
         struct read_waiter *waiters; /* list */
         struct seed *seed;
         int64_t back_s;

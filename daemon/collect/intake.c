@@ -65,8 +65,8 @@ static void submit(struct collect *c, const struct ingest_msg *msg, struct intak
                 collect_part_closed(c);
 }
 
-static void quarantine(struct collect *c, const struct intake_message *m, enum normalise_refusal why,
-                       const char *detail, struct intake_pending *p)
+static void quarantine(struct collect *c, const struct intake_message *m,
+                       enum normalise_refusal why, const char *detail, struct intake_pending *p)
 {
         char reason[256], identity[256];
         struct ingest_msg msg = { .kind = INGEST_UNKNOWN,
@@ -95,8 +95,8 @@ static void refuse(struct intake_pending *p, const char *why)
         free(p);
 }
 
-static void take(struct collect *c, const struct intake_message *m, const struct registry_meter *meter,
-                 struct intake_pending *p)
+static void take(struct collect *c, const struct intake_message *m,
+                 const struct registry_meter *meter, struct intake_pending *p)
 {
         const struct meter_model *model;
         struct source_stats *s = &c->sources[m->source];
@@ -110,8 +110,8 @@ static void take(struct collect *c, const struct intake_message *m, const struct
                 snprintf(why, sizeof why, "model %s: %.150s", meter->model, model_why);
                 r = NORMALISE_UNKNOWN_LAYOUT;
         } else {
-                r = normalise_message(meter, model, m->raw, m->len, collect_now_us() / 1000000, &payload,
-                                      &p->counts, why, sizeof why);
+                r = normalise_message(meter, model, m->raw, m->len, collect_now_us() / 1000000,
+                                      &payload, &p->counts, why, sizeof why);
         }
         for (size_t i = 0; i < NORMALISE_N_REFUSALS; i++)
                 s->counts.refused[i] += p->counts.refused[i];
@@ -147,7 +147,8 @@ void intake(struct collect *c, const struct intake_message *m, intake_done *done
         *p = (struct intake_pending){ .collect = c, .source = m->source, .done = done, .arg = arg };
         if (!m->len || m->len > INGEST_MAX_PAYLOAD) {
                 s->counts.refused[m->len ? NORMALISE_TOO_LARGE : NORMALISE_MALFORMED]++;
-                refuse(p, m->len ? normalise_refusal_text(NORMALISE_TOO_LARGE) : "the message is empty");
+                refuse(p, m->len ? normalise_refusal_text(NORMALISE_TOO_LARGE)
+                                 : "the message is empty");
                 return;
         }
         meter = registry_by_identity(c->fleet->snapshot, m->protocol, m->identity);

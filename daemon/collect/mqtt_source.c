@@ -28,7 +28,8 @@ static void on_stored(void *arg, enum intake_outcome outcome, int error, const c
                 return;
         }
         if (c->mqtt)
-                mqtt_message_done(c->mqtt, h->batch, outcome == INTAKE_BUSY ? (error ? error : -EAGAIN) : 0);
+                mqtt_message_done(c->mqtt, h->batch,
+                                  outcome == INTAKE_BUSY ? (error ? error : -EAGAIN) : 0);
         free(h);
 }
 
@@ -107,17 +108,18 @@ int mqtt_source_open(struct collect *c, const struct collect_options *o, struct 
                                                        .closed = on_closed };
         const struct config *f = c->config;
         const char *topics[] = { config_text(f, "mqtt", "topic"), NULL };
-        struct mqtt_config m = { .host = o->mqtt_host ? o->mqtt_host : config_text(f, "mqtt", "host"),
-                                 .port = o->mqtt_host ? o->mqtt_port :
-                                                        (uint16_t)config_int(f, "mqtt", "port"),
-                                 .client_id = config_text(f, "mqtt", "client_id"),
-                                 .user = config_text(f, "mqtt", "user"),
-                                 .password = config_text(f, "mqtt", "password"),
-                                 .ca_file = config_text(f, "mqtt", "ca_file"),
-                                 .cert_file = config_text(f, "mqtt", "cert_file"),
-                                 .key_file = config_text(f, "mqtt", "key_file"),
-                                 .topics = topics,
-                                 .batch_max = (unsigned)config_int(f, "mqtt", "batch") };
+        struct mqtt_config m = {
+                .host = o->mqtt_host ? o->mqtt_host : config_text(f, "mqtt", "host"),
+                .port = o->mqtt_host ? o->mqtt_port : (uint16_t)config_int(f, "mqtt", "port"),
+                .client_id = config_text(f, "mqtt", "client_id"),
+                .user = config_text(f, "mqtt", "user"),
+                .password = config_text(f, "mqtt", "password"),
+                .ca_file = config_text(f, "mqtt", "ca_file"),
+                .cert_file = config_text(f, "mqtt", "cert_file"),
+                .key_file = config_text(f, "mqtt", "key_file"),
+                .topics = topics,
+                .batch_max = (unsigned)config_int(f, "mqtt", "batch")
+        };
         int r;
 
         if (!m.host)

@@ -8,28 +8,30 @@
 #include <time.h>
 
 #include "dlms/push.h"
+#include "dlms/unpack.h"
 #include "normalise.h"
 #include "payload/payload.h"
 
 enum { PUSH_OBJECTS_MAX = 128 };
 
-static void map_of(const struct meter_model *m, struct payload_field *fields, struct payload_map *map)
+static void map_of(const struct meter_model *m, struct payload_field *fields,
+                   struct payload_map *map)
 {
         for (size_t i = 0; i < m->n_fields; i++)
-                fields[i] = (struct payload_field){
-                        .name = m->fields[i].name,
-                        .channel = m->fields[i].to.channel,
-                        .unit = m->fields[i].to.unit[0] ? m->fields[i].to.unit : NULL,
-                        .period_s = m->fields[i].to.period_s
-                };
+                fields[i] = (struct payload_field){ .name = m->fields[i].name,
+                                                    .channel = m->fields[i].to.channel,
+                                                    .unit = m->fields[i].to.unit[0]
+                                                                    ? m->fields[i].to.unit
+                                                                    : NULL,
+                                                    .period_s = m->fields[i].to.period_s };
         *map = (struct payload_map){
                 .fields = fields,
                 .n_fields = m->n_fields,
                 .stamp = m->stamp == MODEL_STAMP_END ? PAYLOAD_STAMP_END : PAYLOAD_STAMP_START,
                 .time_field = m->time_field,
-                .time_format = m->time_format == MODEL_TIME_UNIX    ? PAYLOAD_TIME_UNIX :
-                               m->time_format == MODEL_TIME_UNIX_MS ? PAYLOAD_TIME_UNIX_MS :
-                                                                      PAYLOAD_TIME_RFC3339,
+                .time_format = m->time_format == MODEL_TIME_UNIX      ? PAYLOAD_TIME_UNIX
+                               : m->time_format == MODEL_TIME_UNIX_MS ? PAYLOAD_TIME_UNIX_MS
+                                                                      : PAYLOAD_TIME_RFC3339,
                 .identity_field = m->identity_field[0] ? m->identity_field : NULL
         };
 }
@@ -54,8 +56,8 @@ static enum normalise_refusal take_records(struct normaliser *n, const struct pa
         for (size_t i = 0; i < r->n; i++) {
                 const struct payload_record *p = &r->records[i];
                 struct model_target to = { .channel = p->channel, .scaler = p->channel->scaler };
-                enum normalise_refusal e = normalise_value(n, &to, p->at, p->period_s, 0,
-                                                           decimal_int(p->value), NULL);
+                enum normalise_refusal e =
+                        normalise_value(n, &to, p->at, p->period_s, 0, decimal_int(p->value), NULL);
 
                 if (e != NORMALISE_NONE) {
                         last = e;
@@ -68,15 +70,16 @@ static enum normalise_refusal take_records(struct normaliser *n, const struct pa
         if (last != NORMALISE_NONE)
                 return last;
         if (r->ignored)
-                snprintf(why, why_size, "the model's map does not know \"%.100s\"", r->first_ignored);
+                snprintf(why, why_size, "the model's map does not know \"%.100s\"",
+                         r->first_ignored);
         else
                 snprintf(why, why_size, "there is no value in it");
         return NORMALISE_UNKNOWN_LAYOUT;
 }
 
 static enum normalise_refusal telemetry(struct normaliser *n, const struct registry_meter *meter,
-                                        const struct meter_model *model, const void *raw, size_t len,
-                                        char *why, size_t why_size)
+                                        const struct meter_model *model, const void *raw,
+                                        size_t len, char *why, size_t why_size)
 {
         struct payload_field fields[MODEL_FIELDS_MAX];
         struct payload_map map;
@@ -99,11 +102,12 @@ static enum normalise_refusal telemetry(struct normaliser *n, const struct regis
                 e = payload_flat_decode(raw, len, &map, n->now_s, &r, text);
         if (e != PAYLOAD_OK) {
                 snprintf(why, why_size, "%s", text);
-                out = e == PAYLOAD_E_SYNTAX ? NORMALISE_MALFORMED :
-                      e == PAYLOAD_E_LIMIT  ? NORMALISE_TOO_LARGE :
-                      e == PAYLOAD_E_VALUE  ? NORMALISE_RANGE :
-                                              NORMALISE_UNKNOWN_LAYOUT;
-        } else if (!names_meter(r.identity, meter->identity) && !names_meter(r.identity, meter->serial)) {
+                out = e == PAYLOAD_E_SYNTAX  ? NORMALISE_MALFORMED
+                      : e == PAYLOAD_E_LIMIT ? NORMALISE_TOO_LARGE
+                      : e == PAYLOAD_E_VALUE ? NORMALISE_RANGE
+                                             : NORMALISE_UNKNOWN_LAYOUT;
+        } else if (!names_meter(r.identity, meter->identity) &&
+                   !names_meter(r.identity, meter->serial)) {
                 snprintf(why, why_size, "it calls itself \"%.100s\"", r.identity);
                 out = NORMALISE_IDENTITY;
         } else {
@@ -141,7 +145,8 @@ static int64_t time_of(const struct dlms_notification *note, const struct dlms_o
         int64_t t;
 
         for (size_t i = 0; i < note->n_objects; i++)
-                if (objects[i].is_time && dlms_datetime_utc(&objects[i].time, DATETIME_STANDARD, 0, &t) == 0)
+                if (objects[i].is_time &&
+                    dlms_datetime_utc(&objects[i].time, DATETIME_STANDARD, 0, &t) == 0)
                         return t;
         if (note->has_time && dlms_datetime_utc(&note->time, DATETIME_STANDARD, 0, &t) == 0)
                 return t;
@@ -164,7 +169,8 @@ static enum normalise_refusal take_objects(struct normaliser *n, const struct re
                                  (const char *)objects[i].value.p);
                         return NORMALISE_IDENTITY;
                 }
-        snprintf(why, why_size, "none of its %zu objects is in the model's push map", note->n_objects);
+        snprintf(why, why_size, "none of its %zu objects is in the model's push map",
+                 note->n_objects);
         for (size_t i = 0; i < note->n_objects; i++) {
                 const struct dlms_object *o = &objects[i];
                 const struct model_object *to = o->has_obis ? object_of(model, &o->obis) : NULL;
@@ -193,8 +199,8 @@ static enum normalise_refusal take_objects(struct normaliser *n, const struct re
 }
 
 static enum normalise_refusal notification(struct normaliser *n, const struct registry_meter *meter,
-                                           const struct meter_model *model, const void *raw, size_t len,
-                                           char *why, size_t why_size)
+                                           const struct meter_model *model, const void *raw,
+                                           size_t len, char *why, size_t why_size)
 {
         struct dlms_keys keys = { .suite = model->suite };
         struct dlms_crypto *crypto = dlms_crypto_new();
@@ -238,7 +244,8 @@ static enum normalise_refusal notification(struct normaliser *n, const struct re
 enum normalise_refusal normalise_message(const struct registry_meter *meter,
                                          const struct meter_model *model, const void *raw, size_t n,
                                          int64_t now_s, struct buf *out,
-                                         struct normalise_counts *counts, char *why, size_t why_size)
+                                         struct normalise_counts *counts, char *why,
+                                         size_t why_size)
 {
         struct normaliser norm;
         enum normalise_refusal r;

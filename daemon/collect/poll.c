@@ -90,7 +90,8 @@ void collect_read_now(struct collect *c, uint32_t meter_id, collect_read_done *d
 static void finish(struct poll_visit *p, bool stored)
 {
         struct collect *c = p->collect;
-        struct collect_read r = { .outcome = p->result.cause == VISIT_READ ? COLLECT_READ : COLLECT_FAILED,
+        struct collect_read r = { .outcome = p->result.cause == VISIT_READ ? COLLECT_READ
+                                                                           : COLLECT_FAILED,
                                   .cause = visit_cause_name(p->result.cause),
                                   .text = visit_cause_text(p->result.cause),
                                   .values = stored ? p->result.counts.values : 0,
@@ -149,19 +150,21 @@ static void on_visited(void *arg, const struct visit_result *result)
                 s->counts.refused[i] += result->counts.refused[i];
         if (result->cause != VISIT_READ && result->cause != VISIT_SHUTDOWN)
                 log_debug(&c->scope, "a meter could not be read", LOG_I("meter", p->meter_id),
-                          LOG_S("cause", visit_cause_name(result->cause)), LOG_S("why", result->detail));
+                          LOG_S("cause", visit_cause_name(result->cause)),
+                          LOG_S("why", result->detail));
         if (!result->payload->len) {
                 finish(p, result->cause == VISIT_READ);
                 return;
         }
-        r = ingest_submit(c->ingest,
-                          &(struct ingest_msg){ .meter_id = p->meter_id,
-                                                .kind = INGEST_READINGS,
-                                                .source = p->on_demand ? SOURCE_ON_DEMAND : SOURCE_PULL,
-                                                .received_us = collect_now_us(),
-                                                .payload = result->payload->p,
-                                                .len = result->payload->len },
-                          on_stored, p);
+        r = ingest_submit(
+                c->ingest,
+                &(struct ingest_msg){ .meter_id = p->meter_id,
+                                      .kind = INGEST_READINGS,
+                                      .source = p->on_demand ? SOURCE_ON_DEMAND : SOURCE_PULL,
+                                      .received_us = collect_now_us(),
+                                      .payload = result->payload->p,
+                                      .len = result->payload->len },
+                on_stored, p);
         if (r == 0)
                 return;
         s->busy++;
@@ -171,7 +174,8 @@ static void on_visited(void *arg, const struct visit_result *result)
 }
 
 /* A visit that cannot begin still has its cause. */
-static void cannot_begin(struct collect *c, uint32_t meter_id, enum visit_cause cause, const char *why)
+static void cannot_begin(struct collect *c, uint32_t meter_id, enum visit_cause cause,
+                         const char *why)
 {
         struct visit_result r = { .cause = cause };
         struct collect_read told = { .outcome = COLLECT_FAILED,
@@ -338,13 +342,15 @@ int poll_open(struct collect *c, const struct collect_options *o, struct buf *er
                 return 0;
         if (hex_decode(title, strlen(title), c->visits.client_title, VISIT_TITLE_SIZE) !=
             VISIT_TITLE_SIZE) {
-                buf_printf(error, "[dlms] system_title: \"%s\" is not 16 hexadecimal digits\n", title);
+                buf_printf(error, "[dlms] system_title: \"%s\" is not 16 hexadecimal digits\n",
+                           title);
                 return -EINVAL;
         }
         snprintf(path, sizeof path, "%s/invocation-counters", o->state_dir);
         r = counters_open(&c->visits.counters, c->loop, path);
         if (r < 0) {
-                buf_printf(error, "%s: %s; the file keeps DLMS invocation counters and may not be lost\n",
+                buf_printf(error,
+                           "%s: %s; the file keeps DLMS invocation counters and may not be lost\n",
                            path, r == -EBADMSG ? "it is damaged" : strerror(-r));
                 return r;
         }

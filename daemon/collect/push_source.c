@@ -7,6 +7,7 @@
 
 #include "collect_internal.h"
 #include "dlms/push.h"
+#include "dlms/unpack.h"
 
 enum { NAME_OBJECTS = 64 };
 
@@ -23,7 +24,7 @@ static bool names(const struct obis *o)
         return false;
 }
 
-static bool name_in(const struct dlms_unpacked *u, const struct registry_snapshot *s, char *out,
+static void name_in(const struct dlms_unpacked *u, const struct registry_snapshot *s, char *out,
                     size_t cap)
 {
         struct dlms_object *objects = calloc(NAME_OBJECTS, sizeof *objects);
@@ -43,7 +44,6 @@ static bool name_in(const struct dlms_unpacked *u, const struct registry_snapsho
                         found = registry_by_identity(s, METER_DLMS, out) != NULL;
                 }
         free(objects);
-        return out[0] != 0;
 }
 
 static void identify(struct collect *c, const uint8_t *raw, size_t n, const char *peer, char *out,
@@ -57,11 +57,12 @@ static void identify(struct collect *c, const uint8_t *raw, size_t n, const char
         if (!copy)
                 goto by_address;
         e = dlms_unpack(raw, n, true, NULL, NULL, NULL, copy, n, &u);
-        if (u.has_title)
+        if (u.has_title) {
                 for (size_t i = 0; i < DLMS_TITLE_SIZE; i++)
                         snprintf(out + 2 * i, cap - 2 * i, "%02X", u.title[i]);
-        else if (e == 0 && name_in(&u, c->fleet->snapshot, out, cap))
-                ;
+        } else if (e == 0) {
+                name_in(&u, c->fleet->snapshot, out, cap);
+        }
         free(copy);
 by_address:
         if (!out[0])
@@ -70,7 +71,8 @@ by_address:
 
 static void on_stored(void *arg, enum intake_outcome outcome, int error, const char *why)
 {
-        /* A push has no acknowledgement above TCP's: what could not be stored is read again later. */
+        /* A push has no acknowledgement above TCP's: what could not be stored is read again later.
+         */
         (void)arg;
         (void)outcome;
         (void)error;
@@ -107,7 +109,8 @@ int push_source_open(struct collect *c, struct buf *error)
         struct push_config p = { .address = config_text(f, "push", "address"),
                                  .tcp_port = (uint16_t)config_int(f, "push", "tcp_port"),
                                  .udp_port = (uint16_t)config_int(f, "push", "udp_port"),
-                                 .max_connections = (unsigned)config_int(f, "push", "max_connections") };
+                                 .max_connections =
+                                         (unsigned)config_int(f, "push", "max_connections") };
         int r;
 
         if (!p.tcp_port && !p.udp_port)

@@ -26,7 +26,7 @@ struct seed {
         struct seed_meter *meters; /* by id, in the order of the query */
         size_t n, cap;
         bool failed;
-        char why[256];
+        char why[512];
 };
 
 static struct seed_meter *meter_of(struct seed *s, uint32_t id)
@@ -71,7 +71,8 @@ static void take_payload(struct seed_meter *m, const uint8_t *p, size_t n)
                 if (sec.type == MESSAGE_INTERVALS)
                         end += (int64_t)sec.n * (int64_t)sec.period_s;
                 else if (sec.type != MESSAGE_REGISTER || sec.at % 60)
-                        continue; /* a register of the moment of a visit says nothing of the profile */
+                        continue; /* a register of the moment of a visit says nothing of the profile
+                                   */
                 if (end > m->until && (!m->until || sec.at <= m->until + 3600))
                         m->until = end;
         }
@@ -116,8 +117,9 @@ static void seed_run(uv_work_t *w)
                 return;
         }
         snprintf(since, sizeof since, "%lld", (long long)(time(NULL) - s->back_s));
-        if (db_begin(c, "*", true) == DB_OK && db_query(c, sql_stored_days, 1, params, &rows) == DB_OK &&
-            take_days(s, rows) && db_copy_out(c, sql_unsealed, take_line, s) == DB_OK)
+        if (db_begin(c, "*", true) == DB_OK &&
+            db_query(c, sql_stored_days, 1, params, &rows) == DB_OK && take_days(s, rows) &&
+            db_copy_out(c, sql_unsealed, take_line, s) == DB_OK)
                 s->failed = false;
         else
                 snprintf(s->why, sizeof s->why, "%s", db_last_error(c)->message);

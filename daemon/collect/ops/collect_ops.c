@@ -1,0 +1,228 @@
+#include "collect_ops.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "civil.h"
+#include "collect.h"
+#include "collect_ops_sql.h"
+#include "host.h"
+
+enum {
+        READ_TIMEOUT_S = 30,
+        READ_TIMEOUT_MAX_S = 120,
+        UNREAD_LIMIT = 200,
+        UNREAD_LIMIT_MAX = 10000
+};
+
+#define HOST host_table
+
+static struct collect *collect_of(struct hr_call *call)
+{
+        return host_object(call, "collect");
+}
+
+static enum hr_status no_collect(struct hr_call *call)
+{
+        return HOST->reject(
+                call, 409, "not_collecting", NULL,
+                "this process does not visit meters: ask the one with role collect or all");
+}
+
+static enum hr_status failed(struct hr_call *call, int r)
+{
+        if (r == -ESHUTDOWN)
+                return HOST->reject(call, 409, "shutting_down", NULL, "the daemon is ending");
+        if (r == -ETIMEDOUT)
+                return HOST->reject(
+                        call, 408, "no_answer_in_time", NULL,
+                        "nothing was heard in time; the read goes on, look again later");
+        return HR_RETRY;
+}
+
+static enum hr_status reply(struct hr_call *call, int r, struct buf *json)
+{
+        enum hr_status st = HR_OK;
+
+        if (r < 0)
+                st = failed(call, r);
+        else if (json->failed)
+                st = HR_RETRY;
+        else
+                HOST->reply_json(call, buf_cstr(json), json->len);
+        buf_deinit(json);
+        return st;
+}
+
+/* The meter by number or serial, as far as the caller may see it: row-level security decides. */
+static enum hr_status find_meter(struct hr_call *call, const char *text, uint32_t *ret)
+{
+        const char *params[] = { text };
+        struct hr_rows *rows;
+        enum hr_status st = HOST->query(call, sql_find_meter, 1, params, &rows);
+
+        if (st != HR_OK)
+                return st;
+        if (!HOST->rows_count(rows))
+                return HOST->reject(call, 404, "unknown_meter", "meter",
+                                    "there is no meter \"%s\" (number or serial)", text);
+        *ret = (uint32_t)HOST->rows_int(rows, 0, "meter_id");
+        return HR_OK;
+}
+
+static void put_read(struct buf *b, const char *meter, const struct collect_read *r)
+{
+        char t[CIVIL_RFC3339_SIZE];
+
+        buf_put_str(b, "{\"meter\":");
+        buf_put_json_str(b, meter, strlen(meter));
+        buf_printf(b, ",\"read\":%s,\"cause\":\"%s\",\"text\":\"%s\",\"detail\":",
+                   r->outcome == COLLECT_READ ? "true" : "false", r->cause, r->text);
+        buf_put_json_str(b, r->detail, strlen(r->detail));
+        buf_printf(b, ",\"values\":%" PRIu64 ",\"duration_ms\":%" PRId64, r->values,
+                   r->duration_ms);
+        if (r->until) {
+                civil_format(r->until, 0, t);
+                buf_printf(b, ",\"stored_until\":\"%s\"", t);
+        }
+        if (r->has_clock)
+                buf_printf(b, ",\"clock_offset_s\":%" PRId64, r->clock_offset_s);
+        buf_put_u8(b, '}');
+}
+
+static enum hr_status run_read(struct hr_call *call)
+{
+        struct collect *c = collect_of(call);
+        const char *meter = HOST->param(call, "meter");
+        int64_t wait_s = HOST->param_int(call, "timeout_s", READ_TIMEOUT_S);
+        struct collect_read result = { 0 };
+        struct buf json = BUF_INIT;
+        enum hr_status st;
+        uint32_t id = 0;
+        int r;
+
+        st = find_meter(call, meter, &id);
+        if (st != HR_OK)
+                return st;
+        if (!c)
+                return no_collect(call);
+        r = collect_read_wait(c, id, (int)wait_s * 1000, &result);
+        if (r < 0)
+                return failed(call, r);
+        switch (result.outcome) {
+        case COLLECT_UNKNOWN:
+                return HOST->reject(
+                        call, 409, "not_in_schedule", "meter",
+                        "meter %s is not known to the schedule yet; try again in a moment", meter);
+        case COLLECT_NOT_POLLED:
+                return HOST->reject(call, 409, "not_polled", "meter",
+                                    "meter %s is not visited, it sends by itself%s%s", meter,
+                                    result.detail[0] ? ": " : "", result.detail);
+        case COLLECT_BUSY:
+                return HR_RETRY;
+        case COLLECT_READ:
+        case COLLECT_FAILED:
+                break;
+        }
+        put_read(&json, meter, &result);
+        return reply(call, 0, &json);
+}
+
+static enum hr_status run_sweep_show(struct hr_call *call)
+{
+        struct collect *c = collect_of(call);
+        struct buf json = BUF_INIT;
+
+        return c ? reply(call, collect_sweep_json(c, &json), &json) : no_collect(call);
+}
+
+static enum hr_status run_sweep_start(struct hr_call *call)
+{
+        struct collect *c = collect_of(call);
+        const char *meter = HOST->param(call, "meter");
+        struct buf json = BUF_INIT;
+        int64_t from, to;
+        uint32_t id = 0;
+        enum hr_status st;
+        int r;
+
+        if (!c)
+                return no_collect(call);
+        if (civil_parse(HOST->param(call, "from"), &from, NULL) < 0)
+                return HOST->reject(call, 400, "bad_time", "from",
+                                    "\"from\" is no RFC 3339 time with zone");
+        if (civil_parse(HOST->param(call, "to"), &to, NULL) < 0)
+                return HOST->reject(call, 400, "bad_time", "to",
+                                    "\"to\" is no RFC 3339 time with zone");
+        if (from >= to)
+                return HOST->reject(call, 422, "empty_period", "to",
+                                    "\"to\" must be later than \"from\"");
+        if (meter) {
+                st = find_meter(call, meter, &id);
+                if (st != HR_OK)
+                        return st;
+        }
+        r = collect_sweep_start(c, id, from, to);
+        if (r < 0)
+                return failed(call, r);
+        HOST->reply_status(call, 202);
+        return reply(call, collect_sweep_json(c, &json), &json);
+}
+
+static enum hr_status run_unread(struct hr_call *call)
+{
+        struct collect *c = collect_of(call);
+        int64_t limit = HOST->param_int(call, "limit", UNREAD_LIMIT);
+        struct buf json = BUF_INIT;
+
+        if (!c)
+                return no_collect(call);
+        return reply(call,
+                     collect_unread_json(c, HOST->param(call, "cause"), (unsigned)limit, &json),
+                     &json);
+}
+
+static const struct hr_param read_params[] = {
+        { "meter", HR_TEXT, HR_PATH, true, "Number or serial of the meter", NULL, 0, 0 },
+        { "timeout_s", HR_INT, HR_BODY, false, "How long to wait for it, seconds", NULL, 1,
+          READ_TIMEOUT_MAX_S },
+        { 0 },
+};
+static const struct hr_param start_params[] = {
+        { "from", HR_TIME, HR_BODY, true, "First interval to read", NULL, 0, 0 },
+        { "to", HR_TIME, HR_BODY, true, "End of the last one", NULL, 0, 0 },
+        { "meter", HR_TEXT, HR_BODY, false, "Only this meter, number or serial", NULL, 0, 0 },
+        { 0 },
+};
+static const struct hr_param unread_params[] = {
+        { "cause", HR_TEXT, HR_QUERY, false, "Only with this cause, such as timeout", NULL, 0, 0 },
+        { "limit", HR_INT, HR_QUERY, false, "At most so many", NULL, 1, UNREAD_LIMIT_MAX },
+        { 0 },
+};
+static const struct hr_param no_params[] = { { 0 } };
+
+static const struct hr_operation operations[] = {
+        { "meter.read", "meter.demand", "POST", "/v1/meters/{meter}/read", "meter read METER",
+          "Read a meter now, before all others", read_params, HR_OP_WRITE, run_read, NULL },
+        { "sweep.show", "sweep.read", "GET", "/v1/sweep", "sweep show",
+          "How far the reading of polled meters is, with forecast", no_params, HR_OP_READ,
+          run_sweep_show, NULL },
+        { "sweep.start", "sweep.write", "POST", "/v1/sweep", "sweep start",
+          "Have polled meters read for a period", start_params, HR_OP_WRITE, run_sweep_start,
+          NULL },
+        { "meter.unread", "unread.read", "GET", "/v1/unread", "meter unread",
+          "Meters not read, each with its cause", unread_params, HR_OP_READ, run_unread,
+          "items:meter,serial,cause,detail,failures,stored_until,next_try" },
+        { 0 },
+};
+
+const struct hr_plugin collect_plugin = {
+        .magic = HR_PLUGIN_MAGIC,
+        .abi = HR_ABI_VERSION,
+        .size = sizeof(struct hr_plugin),
+        .name = "collect",
+        .version = HEADRACE_VERSION,
+        .summary = "Polled meters: read now, schedule, why a meter is unread",
+        .operations = operations,
+};
