@@ -1,0 +1,312 @@
+#include "measure.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+enum { STATUS_MASK = 15, STATUS_FIRST_ESTIMATE = 2, STATUS_LAST_ESTIMATE = 5, STATUS_REJECTED = 8 };
+
+void measure_init(struct measure *m, struct arena *arena)
+{
+        m->arena = arena;
+        buf_init(&m->series);
+        buf_init(&m->given);
+}
+
+void measure_deinit(struct measure *m)
+{
+        buf_deinit(&m->series);
+        buf_deinit(&m->given);
+}
+
+const char *bill_unit(const char *channel_unit, int scaler, int *ret_scale)
+{
+        static const struct {
+                const char *from, *to;
+        } kilo[] = { { "Wh", "kWh" }, { "varh", "kvarh" }, { "W", "kW" }, { "L", "m3" } };
+
+        for (size_t i = 0; i < sizeof kilo / sizeof *kilo; i++) {
+                if (strcmp(channel_unit, kilo[i].from) == 0) {
+                        *ret_scale = 3 - scaler;
+                        return kilo[i].to;
+                }
+        }
+        *ret_scale = -scaler;
+        return channel_unit;
+}
+
+static bool usable(const struct bill_segment *s, size_t i)
+{
+        return (s->status[i] & STATUS_MASK) != STATUS_REJECTED;
+}
+
+static bool estimated(const struct bill_segment *s, size_t i)
+{
+        uint8_t how = s->status[i] & STATUS_MASK;
+
+        return how >= STATUS_FIRST_ESTIMATE && how <= STATUS_LAST_ESTIMATE;
+}
+
+/* 12.500 -> 12.5: keeps scales of products small. */
+static struct decimal trimmed(struct decimal d)
+{
+        while (d.scale > 0 && d.m % 10 == 0) {
+                d.m /= 10;
+                d.scale--;
+        }
+        return d;
+}
+
+/* @sum += integer value of a segment × multiplier, in the billing unit. */
+static int add_value(const struct bill_segment *s, int64_t value, struct decimal *sum)
+{
+        struct decimal v = { value, 0 };
+        int scale, rc;
+
+        bill_unit(s->unit, s->scaler, &scale);
+        if (scale >= 0) {
+                v.scale = (int8_t)scale;
+        } else {
+                for (; scale < 0; scale++)
+                        if (__builtin_mul_overflow(v.m, 10, &v.m))
+                                return -ERANGE;
+        }
+        rc = decimal_mul(v, trimmed(s->multiplier), &v);
+        if (rc == 0)
+                rc = decimal_add(*sum, v, sum);
+        return rc;
+}
+
+/* ---- determinants ---- */
+
+/* The local day the last value fell in; values come in order, so it rarely moves. */
+struct daily {
+        const struct bill_input *in;
+        int64_t day, start, end;
+        struct decimal *sums;
+};
+
+static int daily_add(struct daily *d, const struct bill_segment *s, size_t i)
+{
+        if (s->at[i] < d->start || s->at[i] >= d->end) {
+                d->day = tz_day_of(d->in->tz, s->at[i]);
+                d->start = tz_day_start(d->in->tz, d->day);
+                d->end = tz_day_start(d->in->tz, d->day + 1);
+        }
+        if (d->day < d->in->from_day || d->day >= d->in->to_day)
+                return 0;
+        return add_value(s, s->value[i], &d->sums[d->day - d->in->from_day]);
+}
+
+/* What the readings' hash is taken over: the span, the factor and every value as it is stored. */
+static void put_segment(struct buf *b, const struct bill_segment *s)
+{
+        buf_printf(b, "%d/%d/%lld/%d/%lld/%lld\n", s->meter_id, s->channel, (long long)trimmed(s->multiplier).m,
+                   trimmed(s->multiplier).scale, (long long)s->from, (long long)s->to);
+        for (size_t i = 0; i < s->n; i++) {
+                buf_put_le64(b, (uint64_t)s->at[i]);
+                buf_put_le64(b, (uint64_t)s->value[i]);
+                buf_put_le32(b, s->period_s[i]);
+                buf_put_u8(b, s->status[i]);
+        }
+}
+
+static int sum_segment(const struct bill_segment *s, struct daily *daily,
+                       struct bill_determinant *d, int64_t *covered)
+{
+        struct decimal sum = DECIMAL_ZERO;
+
+        for (size_t i = 0; i < s->n; i++) {
+                int rc;
+
+                if (!usable(s, i))
+                        continue;
+                rc = add_value(s, s->value[i], &sum);
+                if (rc == 0)
+                        rc = daily_add(daily, s, i);
+                if (rc < 0)
+                        return rc;
+                d->n_values++;
+                d->n_estimated += estimated(s, i);
+                *covered += s->period_s[i];
+        }
+        return decimal_add(d->quantity, sum, &d->quantity);
+}
+
+static int measure_code(struct measure *m, const struct bill_input *in, const char *code,
+                        struct bill_determinant *d)
+{
+        int64_t from = tz_day_start(in->tz, in->from_day), to = tz_day_start(in->tz, in->to_day);
+        struct daily daily = { .in = in };
+        int64_t covered = 0;
+        struct buf readings = BUF_INIT;
+        int scale, rc = 0;
+
+        d->daily = arena_alloc(m->arena, (size_t)(in->to_day - in->from_day) * sizeof *d->daily);
+        d->name = arena_str(m->arena, code);
+        if (!d->daily || !d->name)
+                return -ENOMEM;
+        daily.sums = d->daily;
+        for (size_t i = 0; i < in->n_segments && rc == 0; i++) {
+                const struct bill_segment *s = &in->segments[i];
+
+                if (strcmp(s->code, code) != 0)
+                        continue;
+                d->unit = arena_str(m->arena, bill_unit(s->unit, s->scaler, &scale));
+                put_segment(&readings, s);
+                rc = sum_segment(s, &daily, d, &covered);
+        }
+        if (readings.failed)
+                rc = -ENOMEM;
+        SHA256(readings.p, readings.len, d->readings);
+        buf_deinit(&readings);
+        d->missing_s = covered < to - from ? to - from - covered : 0;
+        d->quality = d->n_estimated == 0             ? BILL_MEASURED
+                     : d->n_estimated == d->n_values ? BILL_ESTIMATED
+                                                     : BILL_MIXED;
+        return rc;
+}
+
+static bool seen(const struct bill *b, const char *code)
+{
+        for (size_t i = 0; i < b->n_determinants; i++)
+                if (strcmp(b->determinants[i].name, code) == 0)
+                        return true;
+        return false;
+}
+
+int measure_determinants(struct measure *m, const struct bill_input *in, struct bill *b)
+{
+        b->determinants = arena_alloc(m->arena, (in->n_segments + 1) * sizeof *b->determinants);
+        if (!b->determinants)
+                return -ENOMEM;
+        for (size_t i = 0; i < in->n_segments; i++) {
+                struct bill_determinant *d = &b->determinants[b->n_determinants];
+                int rc;
+
+                if (seen(b, in->segments[i].code))
+                        continue;
+                rc = measure_code(m, in, in->segments[i].code, d);
+                if (rc < 0)
+                        return rc;
+                b->n_determinants++;
+                if (in->main_code && strcmp(in->main_code, d->name) == 0) {
+                        b->quantity = d->quantity;
+                        b->unit = d->unit;
+                }
+        }
+        return 0;
+}
+
+/* ---- a tariff part ---- */
+
+struct window {
+        int64_t from, to;
+};
+
+static bool inside(const struct window *w, const struct bill_segment *s, size_t i)
+{
+        return s->at[i] >= w->from && s->at[i] < w->to;
+}
+
+/* One run of consecutive values of one period, as a series in the billing unit. */
+static int put_series(struct measure *m, const struct bill_segment *s, size_t first, size_t n)
+{
+        struct decimal factor = trimmed(s->multiplier);
+        struct rating_series series = {
+                .name = s->code, .at = s->at[first], .period_s = s->period_s[first], .n = n
+        };
+        int64_t *value = arena_alloc(m->arena, n * sizeof *value);
+        uint8_t *status = arena_alloc(m->arena, n);
+        int scale;
+
+        if (!value || !status)
+                return -ENOMEM;
+        series.unit = bill_unit(s->unit, s->scaler, &scale);
+        for (; scale < 0; scale++)
+                if (__builtin_mul_overflow(factor.m, 10, &factor.m))
+                        return -ERANGE;
+        series.scale = (int8_t)(scale + factor.scale);
+        for (size_t i = 0; i < n; i++) {
+                if (__builtin_mul_overflow(s->value[first + i], factor.m, &value[i]))
+                        return -ERANGE;
+                status[i] = usable(s, first + i) ? s->status[first + i] : RATING_MISSING;
+        }
+        series.value = value;
+        series.status = status;
+        buf_put(&m->series, &series, sizeof series);
+        return m->series.failed ? -ENOMEM : 0;
+}
+
+static int put_segment_series(struct measure *m, const struct window *w,
+                              const struct bill_segment *s)
+{
+        size_t first = 0, n = 0;
+        int rc = 0;
+
+        for (size_t i = 0; i < s->n && rc == 0; i++) {
+                if (!inside(w, s, i))
+                        continue;
+                if (n > 0 && (s->period_s[i] != s->period_s[first] ||
+                              s->at[i] != s->at[i - 1] + s->period_s[i - 1])) {
+                        rc = put_series(m, s, first, n);
+                        n = 0;
+                }
+                if (n++ == 0)
+                        first = i;
+        }
+        if (rc == 0 && n > 0)
+                rc = put_series(m, s, first, n);
+        return rc;
+}
+
+static int put_total(struct measure *m, const struct window *w, const struct bill_input *in,
+                     const char *code)
+{
+        struct rating_quantity q = { .name = code, .value = DECIMAL_ZERO };
+        int rc = 0, scale;
+
+        for (size_t k = 0; k < in->n_segments; k++) {
+                const struct bill_segment *s = &in->segments[k];
+
+                if (strcmp(s->code, code) != 0)
+                        continue;
+                q.unit = bill_unit(s->unit, s->scaler, &scale);
+                for (size_t i = 0; i < s->n && rc == 0; i++)
+                        if (inside(w, s, i) && usable(s, i))
+                                rc = add_value(s, s->value[i], &q.value);
+        }
+        buf_put(&m->given, &q, sizeof q);
+        return rc < 0 ? rc : m->given.failed ? -ENOMEM : 0;
+}
+
+int measure_part(struct measure *m, const struct bill_input *in, const struct bill_part *part,
+                 struct rating_input *ret)
+{
+        struct window w = { tz_day_start(in->tz, part->from_day),
+                            tz_day_start(in->tz, part->to_day) };
+        bool intervals = rating_tariff_needs_intervals(part->tariff);
+        int rc = 0;
+
+        buf_reset(&m->series);
+        buf_reset(&m->given);
+        if (in->n_given)
+                buf_put(&m->given, in->given, in->n_given * sizeof *in->given);
+        for (size_t k = 0; k < in->n_segments && rc == 0; k++) {
+                const struct bill_segment *s = &in->segments[k];
+                bool first = true;
+
+                for (size_t j = 0; j < k; j++)
+                        first = first && strcmp(in->segments[j].code, s->code) != 0;
+                if (intervals)
+                        rc = put_segment_series(m, &w, s);
+                else if (first)
+                        rc = put_total(m, &w, in, s->code);
+        }
+        ret->series = (const struct rating_series *)(const void *)m->series.p;
+        ret->n_series = m->series.len / sizeof(struct rating_series);
+        ret->given = (const struct rating_quantity *)(const void *)m->given.p;
+        ret->n_given = m->given.len / sizeof(struct rating_quantity);
+        return rc;
+}

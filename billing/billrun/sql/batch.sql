@@ -1,0 +1,136 @@
+-- name: run_branch
+select r.run_id, r.state, b.branch_id, b.code as branch, b.tz, b.currency, b.minor_digits
+from billing.run r join core.branch b using (branch_id)
+where r.run_id = $1::bigint
+
+-- name: batch_contracts
+with r as (select * from billing.run where run_id = $1::bigint),
+c as (
+        select c.contract_id, c.number, c.account_id, c.service_point_id, c.tariff, c.class, c.params,
+               c.valid * r.period as span, r.period
+        from r join crm.contract c on c.branch_id = r.branch_id and c.cycle = r.cycle and c.valid && r.period
+        where (r.contract_id is null or c.contract_id = r.contract_id) and c.contract_id > $2::bigint
+        order by c.contract_id limit $3::int
+)
+select c.contract_id, c.number, c.account_id, c.service_point_id, c.tariff, c.class,
+       lower(c.span) - date '1970-01-01' as from_day, upper(c.span) - date '1970-01-01' as to_day,
+       upper(c.period) - lower(c.period) as full_days, 0 as months,
+       case when c.params->>'households' ~ '^[0-9]{1,4}$' then (c.params->>'households')::int
+            else s.households end as households,
+       coalesce(case when c.params->>'contract_kw' ~ '^[0-9.]{1,12}$' then c.params->>'contract_kw' end,
+                s.contract_kw::text, '0') as contract_kw,
+       case s.commodity when 'electricity' then 'energy.import' when 'water' then 'water.volume'
+                        when 'gas' then 'gas.volume' else 'heat.energy' end as main_code,
+       exists (select from billing.bill b where b.contract_id = c.contract_id and b.period && c.span
+               and b.state in ('draft', 'held', 'issued')) as billed,
+       p.bill_id as previous_bill,
+       coalesce(round(p.quantity / (upper(p.period) - lower(p.period)), 6), 0) as previous_daily,
+       (select max(x.bill_id) from billing.bill x where x.contract_id = c.contract_id and x.state = 'reversed'
+               and x.period && c.span) as rebill_of
+from c
+join crm.service_point s using (service_point_id)
+left join lateral (select * from billing.bill b where b.contract_id = c.contract_id and b.state = 'issued'
+                   and upper(b.period) <= lower(c.span) order by upper(b.period) desc limit 1) p on true
+order by c.contract_id
+
+-- name: batch_parts
+-- $1 contracts, $2 and $3 their first day and the day after their last, as day numbers
+with c as (select n.contract_id, c.tariff,
+                  daterange(date '1970-01-01' + n.from_day, date '1970-01-01' + n.to_day) as span
+           from unnest($1::bigint[], $2::int[], $3::int[]) as n(contract_id, from_day, to_day)
+           join crm.contract c using (contract_id))
+select c.contract_id, v.code, v.version, encode(v.hash, 'hex') as hash,
+       lower(v.valid * c.span) - date '1970-01-01' as from_day,
+       upper(v.valid * c.span) - date '1970-01-01' as to_day
+from c join billing.tariff_version v on v.code = c.tariff and v.valid && c.span
+where v.state = 'active'
+order by c.contract_id, lower(v.valid * c.span)
+
+-- name: tariff_document
+select document_text, encode(hash, 'hex') as hash
+from billing.tariff_version where code = $1 and version = $2::int
+
+-- name: batch_given
+select c.contract_id, p.key as name, p.value
+from crm.contract c, jsonb_each_text(c.params) p
+where c.contract_id = any ($1::bigint[]) and p.value ~ '^-?[0-9]{1,15}([.][0-9]{1,9})?$'
+  and p.key not in ('households', 'contract_kw')
+order by c.contract_id, p.key
+
+-- name: batch_peaks
+select b.contract_id, extract(year from lower(b.period))::int as year, extract(month from lower(b.period))::int as month,
+       max(b.peak_kw) as value
+from billing.bill b
+where b.contract_id = any ($1::bigint[]) and b.state = 'issued' and b.peak_kw > 0
+group by 1, 2, 3 order by 1, 2, 3
+
+-- name: batch_carry
+select b.contract_id, x.name, x.value
+from billing.bill b, jsonb_to_recordset(b.carry) as x(name text, value text)
+where b.bill_id = any ($1::bigint[])
+order by b.contract_id, x.name
+
+-- name: batch_segments
+-- $1 contracts and $2 channel codes in pairs; $3, $4 days; $5 the branch's time zone
+with n as (select n.contract_id, n.code, c.service_point_id,
+                  (date '1970-01-01' + n.from_day)::timestamp at time zone $5 as t0,
+                  (date '1970-01-01' + n.to_day)::timestamp at time zone $5 as t1
+           from unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) as n(contract_id, code, from_day, to_day)
+           join crm.contract c using (contract_id))
+select n.contract_id, i.installation_id, i.meter_id, m.serial, ch.channel, ch.code, ch.unit, ch.scaler, i.multiplier,
+       extract(epoch from greatest(lower(i.valid), n.t0))::bigint as from_s,
+       extract(epoch from least(upper(i.valid), n.t1))::bigint as to_s
+from n
+join mdm.channel ch on ch.code = n.code and ch.kind = 'interval'
+join crm.installation i on i.service_point_id = n.service_point_id and i.valid && tstzrange(n.t0, n.t1)
+join mdm.meter m using (meter_id)
+order by n.contract_id, n.code, from_s
+
+-- name: batch_usage
+select s.ord, string_agg(concat_ws(',', extract(epoch from u.at)::bigint, u.period_s, u.value, u.status), ';'
+                         order by u.at) as data
+from unnest($1::int[], $2::smallint[], $3::bigint[], $4::bigint[]) with ordinality as s(meter, channel, f, t, ord)
+cross join lateral mdm.usage(s.meter, s.channel, to_timestamp(s.f), to_timestamp(s.t)) u
+group by s.ord order by s.ord
+
+-- name: frozen_branch
+select b.branch_id, b.code as branch, x.inputs->>'tz' as tz, x.currency, b.minor_digits
+from billing.bill x join core.branch b using (branch_id)
+where x.bill_id = $1::bigint
+
+-- name: frozen_contracts
+select b.contract_id, c.number, b.account_id, b.service_point_id, c.tariff, c.class,
+       x.from_day, x.to_day, x.full_days, x.months, x.households, x.contract_kw, x.main_code,
+       false as billed, b.previous_bill_id as previous_bill, x.previous_daily, b.rebill_of
+from billing.bill b
+join crm.contract c using (contract_id)
+cross join jsonb_to_record(b.inputs->'contract') as x(from_day int, to_day int, full_days int, months int,
+        households int, contract_kw text, main_code text, previous_daily text)
+where b.bill_id = $1::bigint
+
+-- name: frozen_parts
+select b.contract_id, x.code, x.version, x.hash, x.from_day, x.to_day
+from billing.bill b, jsonb_to_recordset(b.inputs->'parts') as x(code text, version int, hash text, from_day int, to_day int)
+where b.bill_id = $1::bigint order by x.from_day
+
+-- name: frozen_given
+select b.contract_id, x.name, x.value
+from billing.bill b, jsonb_to_recordset(b.inputs->'given') as x(name text, value text)
+where b.bill_id = $1::bigint order by x.name
+
+-- name: frozen_peaks
+select b.contract_id, x.year, x.month, x.value
+from billing.bill b, jsonb_to_recordset(b.inputs->'peaks') as x(year int, month int, value text)
+where b.bill_id = $1::bigint order by x.year, x.month
+
+-- name: frozen_carry
+select b.contract_id, x.name, x.value
+from billing.bill b, jsonb_to_recordset(b.inputs->'carry') as x(name text, value text)
+where b.bill_id = $1::bigint order by x.name
+
+-- name: frozen_segments
+select b.contract_id, x.installation_id, x.meter_id, x.serial, x.channel, x.code, x.unit, x.scaler, x.multiplier,
+       x.from_s, x.to_s
+from billing.bill b, jsonb_to_recordset(b.inputs->'segments') as x(installation_id bigint, meter_id int, serial text,
+        channel smallint, code text, unit text, scaler smallint, multiplier text, from_s bigint, to_s bigint)
+where b.bill_id = $1::bigint order by x.code, x.from_s
