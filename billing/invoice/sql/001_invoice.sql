@@ -98,21 +98,27 @@ create function billing.decimal_text(p numeric) returns text language sql immuta
 $$;
 
 -- Meters of a bill with register readings where the store has them, in the billing unit.
-create function billing.invoice_meters(p_bill bigint) returns jsonb language sql stable as $$
+create function billing.invoice_meters(p_bill bigint) returns jsonb language plpgsql stable as $$
+declare v_doc jsonb;
+begin
         select coalesce(jsonb_agg(jsonb_build_object('serial', s->>'serial', 'name', d.name, 'unit', d.unit,
-                'from', to_timestamp((s->>'from_s')::bigint), 'to', to_timestamp((s->>'to_s')::bigint),
+                'from', (to_timestamp((s->>'from_s')::bigint) at time zone n.tz)::date,
+                'until', (to_timestamp((s->>'to_s')::bigint - 1) at time zone n.tz)::date,
                 'multiplier', s->>'multiplier', 'values', (s->>'values')::int, 'status', d.status,
                 'start', billing.decimal_text(r0.value::numeric / f.div),
                 'end', billing.decimal_text(r1.value::numeric / f.div))
                 order by d.name, (s->>'from_s')::bigint), '[]')
+        into v_doc
         from billing.determinant d
+        join core.branch n using (branch_id)
         cross join jsonb_array_elements(d.sources) s
         cross join lateral (select case when s->>'unit' in ('Wh', 'varh', 'L') then 1000 else 1 end as div) f
         left join mdm.channel c on c.register_of = (s->>'channel')::smallint
         left join lateral mdm.register_at((s->>'meter_id')::int, c.channel, to_timestamp((s->>'from_s')::bigint)) r0 on true
         left join lateral mdm.register_at((s->>'meter_id')::int, c.channel, to_timestamp((s->>'to_s')::bigint)) r1 on true
-        where d.bill_id = p_bill
-$$;
+        where d.bill_id = p_bill;
+        return v_doc;
+end $$;
 
 -- The last periods of the contract, this one included, oldest first, at most thirteen.
 create function billing.invoice_history(p_bill bigint) returns jsonb language sql stable as $$
@@ -143,6 +149,7 @@ returns jsonb language sql stable as $$
                 'meters', billing.invoice_meters(b.bill_id),
                 'quantity', billing.decimal_text(b.quantity), 'unit', b.unit,
                 'lines', (select coalesce(jsonb_agg(jsonb_build_object('part', l.part_no, 'code', l.code,
+                        'component', l.component,
                         'kind', l.kind, 'label', l.label, 'quantity', l.quantity, 'unit', l.unit, 'price', l.price,
                         'amount', l.amount) order by l.line_no), '[]')
                         from billing.bill_line l where l.bill_id = b.bill_id),

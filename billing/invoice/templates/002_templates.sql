@@ -16,6 +16,7 @@ insert into billing.invoice_template (class, language, version, document) values
     "payment": "How to pay", "payee": "Payee", "bank": "Bank", "bank_account": "Account no.", "iban": "IBAN",
     "bic": "BIC", "reference": "Reference", "scan": "Scan with your bank's app", "phone": "Phone", "page": "Page",
     "corrects": "Corrects invoice", "reason": "Reason", "nothing_due": "Nothing to pay",
+    "tier": "tier", "peak": "peak", "offpeak": "off-peak", "normal": "standard hours", "shoulder": "shoulder",
     "electricity": "Electricity", "water": "Water", "gas": "Gas", "heat": "Heat"
   }}$json$),
 ('default', 'vi', 1, $json${
@@ -37,6 +38,7 @@ insert into billing.invoice_template (class, language, version, document) values
     "iban": "IBAN", "bic": "BIC", "reference": "Nội dung chuyển khoản",
     "scan": "Quét mã bằng ứng dụng ngân hàng", "phone": "Điện thoại", "page": "Trang",
     "corrects": "Điều chỉnh cho hóa đơn", "reason": "Lý do", "nothing_due": "Không phải thanh toán",
+    "tier": "bậc", "peak": "giờ cao điểm", "offpeak": "giờ thấp điểm", "normal": "giờ bình thường", "shoulder": "giờ trung bình",
     "electricity": "Tiền điện", "water": "Tiền nước", "gas": "Tiền gas", "heat": "Tiền nhiệt"
   }}$json$),
 ('default', 'ar', 1, $json${
@@ -55,5 +57,6 @@ insert into billing.invoice_template (class, language, version, document) values
     "payment": "طريقة الدفع", "payee": "المستفيد", "bank": "البنك", "bank_account": "رقم الحساب المصرفي",
     "iban": "IBAN", "bic": "BIC", "reference": "المرجع", "scan": "امسح الرمز بتطبيق البنك", "phone": "الهاتف",
     "page": "صفحة", "corrects": "تصحيح للفاتورة", "reason": "السبب", "nothing_due": "لا يوجد مبلغ مستحق",
+    "tier": "شريحة", "peak": "ذروة", "offpeak": "خارج الذروة", "normal": "عادي", "shoulder": "متوسط",
     "electricity": "كهرباء", "water": "مياه", "gas": "غاز", "heat": "تدفئة"
   }}$json$);
