@@ -30,7 +30,7 @@ static enum hr_status begin(struct hr_call *call, struct hr_job *job, struct wor
         w->done = billrun_host->rows_int(rows, 0, "done");
         w->batch = batch ? atoi(batch) : 0;
         if (w->batch < 1 || w->batch > 5000)
-                w->batch = 200;
+                w->batch = 100;
         return HR_OK;
 }
 

@@ -369,7 +369,7 @@ static const struct hr_job_type jobs[] = {
 };
 
 static const struct hr_config_key config[] = {
-        { "batch", "200", "Bills computed or issued in one transaction" },
+        { "batch", "100", "Bills computed or issued in one transaction" },
         { "single_operator", "no", "Whether the creator of a bill run may approve it" },
         { "complete_permille", "1000",
           "Share of the period that must have usable readings, in thousandths" },

@@ -71,8 +71,8 @@ where b.bill_id = any ($1::bigint[])
 order by b.contract_id, x.name
 
 -- name: batch_segments
--- $1 contracts and $2 channel codes in pairs; $3, $4 days; $5 the branch's time zone
-with n as (select n.contract_id, n.code, c.service_point_id,
+-- $1 contracts and $2 channel codes in pairs, which may repeat; $3, $4 days; $5 the branch's time zone
+with n as (select distinct n.contract_id, n.code, c.service_point_id,
                   (date '1970-01-01' + n.from_day)::timestamp at time zone $5 as t0,
                   (date '1970-01-01' + n.to_day)::timestamp at time zone $5 as t1
            from unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) as n(contract_id, code, from_day, to_day)

@@ -16,6 +16,8 @@ static void test_run(void)
         char *reply;
 
         october = run_of("2026-10-01", "2026-11-01", NULL);
+        CU_ASSERT_EQUAL(run_call("maker", "run.show", october, &reply), 200);
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "bills"), "30");
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "held"), "0");
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "done"), "30");
         /* Meter 1: 744 hours × 103 Wh + hour % 5: each UTC day adds 46 (0..4 repeated), 31 days. */
