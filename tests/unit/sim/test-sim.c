@@ -5,11 +5,8 @@
 #include <jansson.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -19,89 +16,16 @@
 #include "dlms/profile.h"
 #include "hex.h"
 #include "hr_test.h"
-#include "meter.h"
-#include "options.h"
 #include "payload.h"
-#include "sim.h"
+#include "town.h"
 
 #include "../../conv/modbus/oracle.h"
 
-static const int64_t OCTOBER = 1790812800; /* 2026-10-01T00:00:00Z */
-
-static char dir[] = "/tmp/hr-sim-XXXXXX", fleet_path[64], truth_path[64];
-static struct sim_options opt;
-static struct series *series;
-static unsigned n_series;
-
-/* Starts a simulator with these options (and the two files); returns its pid. */
-static pid_t simulate(char **extra)
-{
-        char *argv[32] = { NULL };
-        char from[] = "--from=2026-10-01", to[] = "--to=2026-10-03", fleet[80], truth[80],
-             name[] = "headrace-sim", quiet[] = "--progress=0", folder[80];
-        int argc = 0;
-        pid_t child;
-
-        snprintf(fleet, sizeof fleet, "--fleet=%s", fleet_path);
-        snprintf(truth, sizeof truth, "--truth=%s", truth_path);
-        (void)folder;
-        unlink(fleet_path);
-        argv[argc++] = name;
-        argv[argc++] = from;
-        argv[argc++] = to;
-        argv[argc++] = fleet;
-        argv[argc++] = truth;
-        argv[argc++] = quiet;
-        while (*extra)
-                argv[argc++] = *extra++;
-        CU_ASSERT_EQUAL_FATAL(sim_options_parse(argc, argv, &opt), SIM_RUN);
-        fflush(NULL);
-        child = fork();
-        if (child == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                exit(sim_run(&opt));
-        }
-        return child;
-}
-
-static json_t *wait_fleet(void)
-{
-        for (int i = 0; i < 500; i++) {
-                json_t *j = json_load_file(fleet_path, 0, NULL);
-
-                if (j)
-                        return j;
-                poll(NULL, 0, 20);
-        }
-        return NULL;
-}
-
-static void end(pid_t child)
-{
-        int status = -1;
-
-        kill(child, SIGTERM);
-        waitpid(child, &status, 0);
-        CU_ASSERT_EQUAL(status, 0);
-}
+static struct town town;
 
 static void same_meter(enum sim_kind kind, unsigned number, struct meter *ret)
 {
-        meter_init(ret, &opt, kind, number, series, n_series);
-}
-
-/* n-th meter of a model in the fleet file. */
-static json_t *find(json_t *fleet, const char *model, unsigned n)
-{
-        json_t *m;
-        size_t i;
-
-        json_array_foreach(json_object_get(fleet, "meters"), i, m)
-        {
-                if (!strcmp(json_string_value(json_object_get(m, "model")), model) && n-- == 0)
-                        return m;
-        }
-        return NULL;
+        town_meter(&town, kind, number, ret);
 }
 
 static uint16_t port_of(json_t *m)
@@ -112,20 +36,20 @@ static uint16_t port_of(json_t *m)
 static void check_modbus(json_t *fleet)
 {
         struct meter m;
-        uint16_t port = port_of(find(fleet, "HR-MODBUS-E1", 2)), w[4] = { 0 };
-        int64_t at = OCTOBER + 86400 + 4500;
+        uint16_t port = port_of(town_find(fleet, "HR-MODBUS-E1", 2)), w[4] = { 0 };
+        int64_t at = TOWN_FROM + 86400 + 4500;
         int x;
 
         same_meter(SIM_MODBUS, 3, &m);
         CU_ASSERT_EQUAL(oracle_ask(port, 4, 0x100, 2, w, &x), 2);
-        CU_ASSERT_EQUAL(((int64_t)w[0] << 16 | w[1]) * 10, meter_register(&m, opt.to));
+        CU_ASSERT_EQUAL(((int64_t)w[0] << 16 | w[1]) * 10, meter_register(&m, town.opt.to));
         w[0] = (uint16_t)(at >> 16);
         w[1] = (uint16_t)at;
         CU_ASSERT_EQUAL(oracle_ask(port, 16, 0x200, 2, w, &x), 2);
         CU_ASSERT_EQUAL(oracle_ask(port, 4, 0x100, 2, w, &x), 2);
         CU_ASSERT_EQUAL(((int64_t)w[0] << 16 | w[1]) * 10, meter_register(&m, at));
         CU_ASSERT_EQUAL(oracle_ask(port, 4, 0x110, 2, w, &x), 2);
-        CU_ASSERT_EQUAL((int64_t)w[0] << 16 | w[1], meter_power(&m, opt.to - 1));
+        CU_ASSERT_EQUAL((int64_t)w[0] << 16 | w[1], meter_power(&m, town.opt.to - 1));
         w[0] = w[1] = 0xFFFF;
         CU_ASSERT_EQUAL(oracle_ask(port, 16, 0x200, 2, w, &x), -1);
         CU_ASSERT_EQUAL(x, 3);
@@ -200,7 +124,7 @@ static void check_profile(int fd, const struct meter *m, bool intervals)
         struct dlms_selection sel;
         uint8_t params[PROFILE_SELECTION_MAX];
         struct dlms_event ev;
-        int64_t want = OCTOBER + 3600;
+        int64_t want = TOWN_FROM + 3600;
         unsigned n = 0;
 
         get(fd, capture, NULL, &ev);
@@ -265,7 +189,7 @@ static void check_dlms(json_t *meter, enum sim_kind kind, struct dlms_crypto *cr
         get(fd, DLMS_ATTR(3, 1, 0, 1, 8, 0, 255, 2), NULL, &ev);
         axdr_reader_init(&r, ev.data, ev.len);
         CU_ASSERT_TRUE(axdr_next(&r, &value) && axdr_is_integer(&value, &v));
-        CU_ASSERT_EQUAL(v, meter_register(&m, opt.to));
+        CU_ASSERT_EQUAL(v, meter_register(&m, town.opt.to));
         check_profile(fd, &m, kind == SIM_DLMS_WRAPPER);
         CU_ASSERT_EQUAL(dlms_client_close(&client, 0), 0);
         CU_ASSERT_TRUE(await(fd, &ev));
@@ -280,26 +204,25 @@ static void polled_meters(void)
              unknown[] = "--unknown=1";
         char *args[] = { wrapper, hdlc, modbus, unknown, NULL };
         struct dlms_crypto *crypto = dlms_crypto_new();
-        pid_t child = simulate(args);
-        json_t *fleet = wait_fleet();
+        json_t *fleet;
 
-        CU_ASSERT_PTR_NOT_NULL_FATAL(fleet);
+        town_start(&town, args);
+        fleet = town_fleet(&town);
         CU_ASSERT_EQUAL(json_array_size(json_object_get(fleet, "meters")), 29);
         /* The first of the fleet is the one it does not know. */
         CU_ASSERT_STRING_EQUAL(
-                json_string_value(json_object_get(find(fleet, "HR-DLMS-W", 0), "serial")),
+                json_string_value(json_object_get(town_find(fleet, "HR-DLMS-W", 0), "serial")),
                 "HRW000002");
         check_modbus(fleet);
-        check_dlms(find(fleet, "HR-DLMS-H", 0), SIM_DLMS_HDLC, crypto);
+        check_dlms(town_find(fleet, "HR-DLMS-H", 0), SIM_DLMS_HDLC, crypto);
         json_decref(fleet);
-        end(child);
+        town_stop(&town);
         args[3] = NULL;
-        child = simulate(args);
-        fleet = wait_fleet();
-        CU_ASSERT_PTR_NOT_NULL_FATAL(fleet);
-        check_dlms(find(fleet, "HR-DLMS-W", 0), SIM_DLMS_WRAPPER, crypto);
+        town_start(&town, args);
+        fleet = town_fleet(&town);
+        check_dlms(town_find(fleet, "HR-DLMS-W", 0), SIM_DLMS_WRAPPER, crypto);
         json_decref(fleet);
-        end(child);
+        town_stop(&town);
         dlms_crypto_free(crypto);
 }
 
@@ -310,7 +233,6 @@ struct receiver {
         struct coap_server *server;
         unsigned requests, wrong;
         size_t values;
-        pid_t child;
         int status;
         bool closed;
 };
@@ -371,7 +293,7 @@ static void on_timer(uv_timer_t *t)
 {
         struct receiver *r = t->data;
 
-        if (waitpid(r->child, &r->status, WNOHANG) != r->child)
+        if (waitpid(town.child, &r->status, WNOHANG) != town.child)
                 return;
         uv_close((uv_handle_t *)t, NULL);
         coap_server_close(r->server);
@@ -400,7 +322,7 @@ static void coap_meters(void)
 
         snprintf(server, sizeof server, "--coap-server=127.0.0.1:%u", cfg.port);
         /* The child before the server: it must wait for it. */
-        r.child = simulate(args);
+        town_start(&town, args);
         uv_loop_init(&r.loop);
         uv_timer_init(&r.loop, &r.timer);
         r.timer.data = &r;
@@ -446,25 +368,12 @@ static void options_are_checked(void)
 
 static void prepare(void)
 {
-        char bad[256];
-
-        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
-        snprintf(fleet_path, sizeof fleet_path, "%s/fleet.json", dir);
-        snprintf(truth_path, sizeof truth_path, "%s/truth.jsonl", dir);
-        /* As the child will: it is the same series in both. */
-        if (series_load("../shared/data/intervals", &series, &n_series, bad))
-                CU_ASSERT_EQUAL_FATAL(series_make(1, &series, &n_series), 0);
+        town_init(&town);
 }
 
 static void clean(void)
 {
-        struct stat st;
-
-        CU_ASSERT_EQUAL(stat(truth_path, &st), 0);
-        unlink(fleet_path);
-        unlink(truth_path);
-        rmdir(dir);
-        series_free(series, n_series);
+        town_deinit(&town);
 }
 
 HR_TESTS("simulator", { "a place for files", prepare },
