@@ -1,0 +1,84 @@
+"""Runs a fuzz target over inputs made from the shared vector files.
+
+usage: corpus.py KIND OUTDIR            writes the inputs, one file each
+       corpus.py KIND --run PROGRAM     replays them; 77 when the vectors are not on this machine
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+FILES = {
+    "frames": ["push_hdlc", "push_hdlc_ciphered", "hdlc_frames", "push_mbus_ciphered", "push_apdu"],
+    "apdus": ["acse", "xdlms", "push_apdu"],
+}
+
+
+def lines(shared, name):
+    with open(os.path.join(shared, "vectors", name + ".jsonl"), encoding="utf-8") as f:
+        return [json.loads(text) for text in f]
+
+
+def mode(session):
+    """The first byte of the session targets: wrapper 1, ciphered 2, dedicated 4."""
+    keys = session["keys"] or {}
+    return (session["framing"] == "wrapper") | bool(keys) << 1 | ("dedicated" in keys) << 2
+
+
+def sessions(shared, direction):
+    for session in lines(shared, "sessions"):
+        sent = [bytes.fromhex(hexa) for step in session["steps"] for way, hexa in step["ex"]
+                if way == direction]
+        for end in (4, 8, len(sent)):
+            yield bytes([mode(session)]) + b"".join(sent[:end])
+
+
+def inputs(shared, kind):
+    if kind == "client":
+        yield from sessions(shared, "rx")
+    elif kind == "server":
+        yield from sessions(shared, "tx")
+    elif kind == "channel":
+        for head in (0, 1, 2, 3, 7, 11):
+            for line in lines(shared, "hdlc_frames")[:8]:
+                yield bytes([head]) + bytes.fromhex(line["hex"])
+        for data in list(sessions(shared, "tx")) + list(sessions(shared, "rx")):
+            yield data
+    elif kind == "security":
+        for line in lines(shared, "crypto"):
+            if "apdu" in line:
+                yield b"\0" + bytes.fromhex(line["apdu"])[2:]
+    elif kind == "data":
+        for line in lines(shared, "xdlms") + lines(shared, "push_apdu"):
+            data = bytes.fromhex(line["hex"])
+            for at in (0, 4, 18, 5):
+                yield data[at:]
+        yield bytes.fromhex("13020212090B000102AABB000203010203")
+    else:
+        for name in FILES[kind]:
+            for line in lines(shared, name):
+                yield bytes.fromhex(line["hex"])
+
+
+def write(shared, kind, folder):
+    os.makedirs(folder, exist_ok=True)
+    for i, data in enumerate(inputs(shared, kind)):
+        with open(os.path.join(folder, "%s-%03d" % (kind, i)), "wb") as f:
+            f.write(data)
+
+
+def main():
+    shared = os.environ.get("HEADRACE_SHARED", "../shared")
+    if not os.path.exists(os.path.join(shared, "vectors")):
+        print("SKIP: no vectors in", shared)
+        return 77
+    if sys.argv[2] != "--run":
+        write(shared, sys.argv[1], sys.argv[2])
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        write(shared, sys.argv[1], folder)
+        return subprocess.run([sys.argv[3], folder], check=False).returncode
+
+
+sys.exit(main())
