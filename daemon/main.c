@@ -18,12 +18,15 @@
 
 #include "api.h"
 #include "buf.h"
+#include "collect.h"
+#include "collect_ops.h"
 #include "config.h"
 #include "db.h"
 #include "host.h"
 #include "ingest.h"
 #include "log.h"
 #include "masterkey.h"
+#include "meter_ops.h"
 #include "migrate.h"
 #include "notify.h"
 #include "registry.h"
@@ -97,10 +100,11 @@ struct daemon {
         struct db *db;
         struct registry *registry;
         struct ingest *ingest;
+        struct collect *collect;
         struct host *host;
         struct api *api;
         bool collects, serves; /* what the role asks for */
-        bool host_ready;
+        bool host_ready, collect_closed;
         _Atomic bool stopping;
         int exit_code;
 };
@@ -134,6 +138,7 @@ static void gather_sections(struct daemon *d)
         size_t n = 0;
 
         add_sections(d, own_sections, &n);
+        add_sections(d, collect_config, &n);
         add_sections(d, host_config, &n);
         add_sections(d, api_config, &n);
 }
@@ -379,6 +384,32 @@ static int open_store(struct daemon *d, const char *state_dir)
         return r;
 }
 
+static int open_collect(struct daemon *d, const char *state_dir)
+{
+        struct registry_options ro = { .conninfo = conninfo(d), .master = &d->master_key, .normalise = normalise_raw };
+        struct collect_options o = { .loop = &d->loop, .config = d->config, .ingest = d->ingest, .db = d->db,
+                                     .state_dir = state_dir };
+        struct buf why = BUF_INIT;
+        int r;
+
+        if (!d->collects)
+                return 0;
+        r = registry_open(&d->registry, &ro);
+        if (r) {
+                log_error(NULL, "cannot open the registry of meters", LOG_S("why", strerror(-r)));
+                return r;
+        }
+        o.registry = d->registry;
+        if (config_bool(d->config, "broker", "embedded")) {
+                o.mqtt_host = "127.0.0.1";
+                o.mqtt_port = (uint16_t)config_int(d->config, "broker", "port");
+        }
+        if (collect_open(&d->collect, &o, &why))
+                return say("the meters' side cannot start", &why);
+        buf_deinit(&why);
+        return 0;
+}
+
 /* ---- health ---- */
 
 static void ingest_status(void *arg, struct buf *json)
@@ -486,6 +517,14 @@ static int make_host(struct daemon *d)
                 return say("a plugin cannot be loaded", &errors);
         buf_deinit(&errors);
         config_plugin_each(d->config, check_plugin_section, d);
+        host_add_builtin(d->host, &meter_plugin, NULL);
+        host_add_builtin(d->host, &collect_plugin, NULL);
+        host_set_object(d->host, "collect", d->collect);
+        host_set_object(d->host, "registry", d->registry);
+        host_set_object(d->host, "ingest", d->ingest);
+        host_set_object(d->host, "master_key", d->collects ? &d->master_key : NULL);
+        if (d->collect)
+                host_add_status(d->host, "collect", collect_status, d->collect);
         if (d->ingest)
                 host_add_status(d->host, "ingest", ingest_status, d->ingest);
         if (d->services)
@@ -571,6 +610,8 @@ static int open_all(struct daemon *d)
                 r = open_services(d, state_dir);
         if (r == 0)
                 r = open_store(d, state_dir);
+        if (r == 0)
+                r = open_collect(d, state_dir);
         if (r == 0 && d->db)
                 r = make_host(d);
         return r;
@@ -597,6 +638,13 @@ static void close_signals(struct daemon *d)
         uv_close((uv_handle_t *)&d->started, NULL);
 }
 
+static void on_collect_closed(void *arg)
+{
+        struct daemon *d = arg;
+
+        d->collect_closed = true;
+}
+
 /* In this order nothing accepted is lost: first nobody new is let in, then what was accepted
  * becomes durable, then work in progress ends, then the database goes. */
 static void close_all(struct daemon *d)
@@ -605,11 +653,15 @@ static void close_all(struct daemon *d)
                 api_free(d->api);
         if (d->starter_running)
                 uv_thread_join(&d->starter);
+        collect_close(d->collect, on_collect_closed, d);
+        while (!d->collect_closed)
+                uv_run(&d->loop, UV_RUN_ONCE);
         ingest_close(d->ingest);
         close_signals(d);
         while (uv_run(&d->loop, UV_RUN_ONCE))
                 continue;
         host_free(d->host);
+        registry_close(d->registry);
         services_close(d->services);
         db_close(d->db);
         secret_wipe(&d->master_key);
