@@ -350,6 +350,18 @@ static const char *conninfo(const struct daemon *d)
         return embedded ? embedded : config_text(d->config, "database", "url");
 }
 
+/* At once if the database is there, so that nobody below meets a schema that is missing; the host
+ * does it later otherwise. */
+static int migrate_store(struct daemon *d)
+{
+        char why[512];
+        int r = migrate_run(d->db, "core", store_migrations, why, sizeof why);
+
+        if (r && r != -ECANCELED)
+                log_error(NULL, "the database cannot be brought up to date", LOG_S("why", why));
+        return r == -ECANCELED ? 0 : r;
+}
+
 static int open_store(struct daemon *d, const char *state_dir)
 {
         struct buf why = BUF_INIT;
@@ -367,6 +379,8 @@ static int open_store(struct daemon *d, const char *state_dir)
         if (!role_is(d, "concentrator")) {
                 r = db_open(&d->db, conninfo(d),
                             (int)config_int(d->config, "database", "connections"));
+                if (r == 0)
+                        r = migrate_store(d);
                 if (r)
                         return r;
         }
@@ -386,8 +400,13 @@ static int open_store(struct daemon *d, const char *state_dir)
 
 static int open_collect(struct daemon *d, const char *state_dir)
 {
-        struct registry_options ro = { .conninfo = conninfo(d), .master = &d->master_key, .normalise = normalise_raw };
-        struct collect_options o = { .loop = &d->loop, .config = d->config, .ingest = d->ingest, .db = d->db,
+        struct registry_options ro = { .conninfo = conninfo(d),
+                                       .master = &d->master_key,
+                                       .normalise = normalise_raw };
+        struct collect_options o = { .loop = &d->loop,
+                                     .config = d->config,
+                                     .ingest = d->ingest,
+                                     .db = d->db,
                                      .state_dir = state_dir };
         struct buf why = BUF_INIT;
         int r;

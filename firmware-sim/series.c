@@ -70,8 +70,8 @@ static bool parse_row(char *line, int64_t *ret_utc, int64_t *ret_local, int64_t 
         memcpy(local, line, 19);
         if (civil_parse(line, ret_utc, &has_zone) || civil_parse(local, ret_local, &has_zone))
                 return false;
-        json_reader_init(&r, comma + 1, strlen(comma + 1));
-        json_decimal(&r, &kwh);
+        jread_init(&r, comma + 1, strlen(comma + 1));
+        jread_decimal(&r, &kwh);
         if (r.error || decimal_rescale(kwh, 6, DECIMAL_HALF_EVEN, &kwh))
                 return false;
         *ret_milli_wh = kwh.m > 0 ? kwh.m : 0;

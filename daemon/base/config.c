@@ -181,6 +181,24 @@ static const char *expected(enum config_type type)
         return "text";
 }
 
+static const char *range_of(enum config_type type)
+{
+        switch (type) {
+        case CONFIG_DURATION:
+                return " milliseconds";
+        case CONFIG_TEXT:
+        case CONFIG_PATH:
+        case CONFIG_SECRET:
+                return " characters";
+        case CONFIG_INT:
+        case CONFIG_BOOL:
+        case CONFIG_SIZE:
+        case CONFIG_ENUM:
+                break;
+        }
+        return "";
+}
+
 static int convert(const struct config_key *key, const char *text, int64_t *ret)
 {
         *ret = 0;
@@ -198,6 +216,7 @@ static int convert(const struct config_key *key, const char *text, int64_t *ret)
         case CONFIG_TEXT:
         case CONFIG_PATH:
         case CONFIG_SECRET:
+                *ret = (int64_t)strlen(text);
                 return 0;
         }
         return -EINVAL;
@@ -259,9 +278,9 @@ static void assign(struct reader *r, struct value *v, const char *text)
         else if (e)
                 complain(r, "%s: \"%s\" is not %s", key->name, text, expected(key->type));
         else if ((key->min || key->max) && (n < key->min || n > key->max))
-                complain(r, "%s: %s is out of range; allowed are %lld to %lld%s", key->name, text,
-                         (long long)key->min, (long long)key->max,
-                         key->type == CONFIG_DURATION ? " milliseconds" : "");
+                complain(r, "%s: %s is out of range; allowed are %lld to %lld%s", key->name,
+                         key->type == CONFIG_SECRET ? "the secret" : text, (long long)key->min,
+                         (long long)key->max, range_of(key->type));
         else {
                 v->text = arena_str(&r->config->arena, text);
                 v->number = n;

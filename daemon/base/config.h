@@ -34,7 +34,7 @@ struct config_key {
         const char *default_value; /* as it would stand in the file; NULL = none (key is unset) */
         const char *help;          /* one sentence, for the manual page and --help-config */
         const char *choices;       /* CONFIG_ENUM */
-        int64_t min, max;          /* both 0 = any */
+        int64_t min, max;          /* both 0 = any; of texts the length */
 };
 
 struct config_section {

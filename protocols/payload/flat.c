@@ -30,20 +30,20 @@ static bool read_number(struct payload_decode *d, const char *name, struct decim
         struct json_reader inner;
         char text[TEXT_SIZE];
 
-        switch (json_peek(&d->json)) {
+        switch (jread_peek(&d->json)) {
         case JSON_NUMBER:
-                json_decimal(&d->json, ret);
+                jread_decimal(&d->json, ret);
                 return true;
         case JSON_STRING:
-                json_string(&d->json, text, sizeof text, NULL);
-                json_reader_init(&inner, text, strlen(text));
-                json_decimal(&inner, ret);
-                json_finish(&inner);
+                jread_string(&d->json, text, sizeof text, NULL);
+                jread_init(&inner, text, strlen(text));
+                jread_decimal(&inner, ret);
+                jread_finish(&inner);
                 if (inner.error)
                         payload_fail(d, PAYLOAD_E_VALUE, "%s is no number: \"%s\"", name, text);
                 return true;
         case JSON_NULL:
-                json_skip(&d->json);
+                jread_skip(&d->json);
                 return false;
         case JSON_OBJECT:
         case JSON_ARRAY:
@@ -64,7 +64,7 @@ static void read_time(struct payload_decode *d, const char *name, struct object 
         o->has_time = true;
         o->time = INT64_MAX;
         if (d->map->time_format == PAYLOAD_TIME_RFC3339) {
-                json_string(&d->json, text, sizeof text, NULL);
+                jread_string(&d->json, text, sizeof text, NULL);
                 if (!d->json.error && civil_parse(text, &o->time, NULL))
                         payload_fail(d, PAYLOAD_E_VALUE,
                                      "%s is no RFC 3339 time with a zone: \"%s\"", name, text);
@@ -96,11 +96,11 @@ static void read_identity(struct payload_decode *d)
         char identity[PAYLOAD_NAME_MAX];
         struct decimal number = DECIMAL_ZERO;
 
-        if (json_peek(&d->json) == JSON_NUMBER) {
-                json_decimal(&d->json, &number);
+        if (jread_peek(&d->json) == JSON_NUMBER) {
+                jread_decimal(&d->json, &number);
                 decimal_format(number, 0, identity);
         } else {
-                json_string(&d->json, identity, sizeof identity, NULL);
+                jread_string(&d->json, identity, sizeof identity, NULL);
         }
         if (payload_failed(d))
                 return;
@@ -139,8 +139,8 @@ static void read_object(struct payload_decode *d, const char *path, struct objec
 {
         char member[PAYLOAD_NAME_MAX], name[2 * PAYLOAD_NAME_MAX], inner[PAYLOAD_NAME_MAX];
 
-        json_begin_object(&d->json);
-        while (json_next_member(&d->json, member, sizeof member)) {
+        jread_begin_object(&d->json);
+        while (jread_next_member(&d->json, member, sizeof member)) {
                 const struct payload_field *f;
 
                 snprintf(name, sizeof name, "%s%s", path, member);
@@ -153,13 +153,13 @@ static void read_object(struct payload_decode *d, const char *path, struct objec
                         read_identity(d);
                 } else if (f) {
                         read_value(d, f, o);
-                } else if (json_peek(&d->json) == JSON_OBJECT && strlen(name) + 2 < sizeof inner) {
+                } else if (jread_peek(&d->json) == JSON_OBJECT && strlen(name) + 2 < sizeof inner) {
                         memcpy(inner, name, strlen(name));
                         memcpy(inner + strlen(name), ".", 2);
                         read_object(d, inner, o);
                 } else {
                         payload_ignore(d, name);
-                        json_skip(&d->json);
+                        jread_skip(&d->json);
                 }
         }
 }
@@ -193,9 +193,9 @@ enum payload_error payload_flat_decode(const void *bytes, size_t n, const struct
 
         if (payload_begin(&d, bytes, n, map, now, ret, text))
                 return payload_end(&d);
-        if (json_peek(&d.json) == JSON_ARRAY) {
-                json_begin_array(&d.json);
-                while (json_next_element(&d.json))
+        if (jread_peek(&d.json) == JSON_ARRAY) {
+                jread_begin_array(&d.json);
+                while (jread_next_element(&d.json))
                         read_top_object(&d);
         } else {
                 read_top_object(&d);

@@ -2,12 +2,12 @@
 
 #include <string.h>
 
-void json_reader_init(struct json_reader *r, const void *text, size_t n)
+void jread_init(struct json_reader *r, const void *text, size_t n)
 {
         *r = (struct json_reader){ .text = text, .n = n };
 }
 
-void json_fail(struct json_reader *r, const char *error)
+void jread_fail(struct json_reader *r, const char *error)
 {
         if (!r->error)
                 r->error = error;
@@ -32,7 +32,7 @@ static bool take(struct json_reader *r, char c)
         return false;
 }
 
-enum json_type json_peek(struct json_reader *r)
+enum json_type jread_peek(struct json_reader *r)
 {
         int c = peek_byte(r);
 
@@ -59,23 +59,23 @@ enum json_type json_peek(struct json_reader *r)
 static void begin(struct json_reader *r, char c, const char *error)
 {
         if (peek_byte(r) != c) {
-                json_fail(r, error);
+                jread_fail(r, error);
                 return;
         }
         if (++r->depth > JSON_DEPTH_MAX) {
-                json_fail(r, "nested too deeply");
+                jread_fail(r, "nested too deeply");
                 return;
         }
         r->at++;
         r->first = true;
 }
 
-void json_begin_object(struct json_reader *r)
+void jread_begin_object(struct json_reader *r)
 {
         begin(r, '{', "an object is expected");
 }
 
-void json_begin_array(struct json_reader *r)
+void jread_begin_array(struct json_reader *r)
 {
         begin(r, '[', "an array is expected");
 }
@@ -93,31 +93,31 @@ static bool next(struct json_reader *r, char end)
         }
         if (!r->first) {
                 if (c != ',') {
-                        json_fail(r, "a comma or the end is expected");
+                        jread_fail(r, "a comma or the end is expected");
                         return false;
                 }
                 r->at++;
         }
         r->first = false;
         if (peek_byte(r) < 0) {
-                json_fail(r, "the text ends too early");
+                jread_fail(r, "the text ends too early");
                 return false;
         }
         return true;
 }
 
-bool json_next_element(struct json_reader *r)
+bool jread_next_element(struct json_reader *r)
 {
         return !r->error && next(r, ']');
 }
 
-bool json_next_member(struct json_reader *r, char *name, size_t cap)
+bool jread_next_member(struct json_reader *r, char *name, size_t cap)
 {
         if (r->error || !next(r, '}'))
                 return false;
-        json_string(r, name, cap, NULL);
+        jread_string(r, name, cap, NULL);
         if (peek_byte(r) != ':') {
-                json_fail(r, "a colon is expected");
+                jread_fail(r, "a colon is expected");
                 return false;
         }
         r->at++;
@@ -187,7 +187,7 @@ static void unicode_escape(struct json_reader *r, struct text_out *o)
                 c = -1;
         }
         if (c <= 0)
-                json_fail(r, "bad \\u escape");
+                jread_fail(r, "bad \\u escape");
         else
                 put_utf8(o, (unsigned)c);
 }
@@ -199,7 +199,7 @@ static void escape(struct json_reader *r, struct text_out *o)
         char c;
 
         if (r->at == r->n) {
-                json_fail(r, "the text ends too early");
+                jread_fail(r, "the text ends too early");
                 return;
         }
         c = r->text[r->at++];
@@ -209,17 +209,17 @@ static void escape(struct json_reader *r, struct text_out *o)
         else if (c == 'u')
                 unicode_escape(r, o);
         else
-                json_fail(r, "unknown escape in a string");
+                jread_fail(r, "unknown escape in a string");
 }
 
-void json_string(struct json_reader *r, char *out, size_t cap, size_t *ret_len)
+void jread_string(struct json_reader *r, char *out, size_t cap, size_t *ret_len)
 {
         struct text_out o = { .p = out, .cap = cap };
 
         if (cap > 0)
                 out[0] = '\0';
         if (peek_byte(r) != '"') {
-                json_fail(r, "a string is expected");
+                jread_fail(r, "a string is expected");
                 return;
         }
         r->at++;
@@ -227,12 +227,12 @@ void json_string(struct json_reader *r, char *out, size_t cap, size_t *ret_len)
                 unsigned char c;
 
                 if (r->at == r->n) {
-                        json_fail(r, "the text ends within a string");
+                        jread_fail(r, "the text ends within a string");
                         break;
                 }
                 c = (unsigned char)r->text[r->at++];
                 if (c < 0x20)
-                        json_fail(r, "control character in a string");
+                        jread_fail(r, "control character in a string");
                 else if (c == '\\')
                         escape(r, &o);
                 else
@@ -316,22 +316,22 @@ static bool integer_part(struct json_reader *r, struct number *num)
         return digits(r, num, false) && (r->text[start] != '0' || r->at == start + 1);
 }
 
-void json_decimal(struct json_reader *r, struct decimal *ret)
+void jread_decimal(struct json_reader *r, struct decimal *ret)
 {
         struct number num = { 0 };
         bool minus;
         int exp10 = 0;
 
-        if (json_peek(r) != JSON_NUMBER) {
-                json_fail(r, "a number is expected");
+        if (jread_peek(r) != JSON_NUMBER) {
+                jread_fail(r, "a number is expected");
                 return;
         }
         minus = take(r, '-');
         if (!integer_part(r, &num) || (take(r, '.') && !digits(r, &num, true)) ||
             !exponent(r, &exp10))
-                json_fail(r, "malformed number");
+                jread_fail(r, "malformed number");
         else if (num.overflow || !scale_number(&num, exp10))
-                json_fail(r, "number too large");
+                jread_fail(r, "number too large");
         else
                 *ret = (struct decimal){ minus ? -(int64_t)num.m : (int64_t)num.m,
                                          (int8_t)num.places };
@@ -342,7 +342,7 @@ static void word(struct json_reader *r, const char *text)
         size_t len = strlen(text);
 
         if (r->n - r->at < len || memcmp(r->text + r->at, text, len) != 0)
-                json_fail(r, "a value is expected");
+                jread_fail(r, "a value is expected");
         else
                 r->at += len;
 }
@@ -354,13 +354,13 @@ static void skip_scalar(struct json_reader *r, enum json_type type)
 
         switch (type) {
         case JSON_STRING:
-                json_string(r, NULL, 0, NULL);
+                jread_string(r, NULL, 0, NULL);
                 break;
         case JSON_NUMBER:
                 take(r, '-');
                 if (!integer_part(r, &num) || (take(r, '.') && !digits(r, &num, true)) ||
                     !exponent(r, &exp10))
-                        json_fail(r, "malformed number");
+                        jread_fail(r, "malformed number");
                 break;
         case JSON_TRUE:
                 word(r, "true");
@@ -374,24 +374,24 @@ static void skip_scalar(struct json_reader *r, enum json_type type)
         case JSON_OBJECT:
         case JSON_ARRAY:
         case JSON_END:
-                json_fail(r, "a value is expected");
+                jread_fail(r, "a value is expected");
                 break;
         }
 }
 
-void json_skip(struct json_reader *r)
+void jread_skip(struct json_reader *r)
 {
         bool object[JSON_DEPTH_MAX + 1];
         unsigned base = r->depth;
 
         do {
-                enum json_type type = json_peek(r);
+                enum json_type type = jread_peek(r);
 
                 if (type == JSON_OBJECT || type == JSON_ARRAY) {
                         if (type == JSON_OBJECT)
-                                json_begin_object(r);
+                                jread_begin_object(r);
                         else
-                                json_begin_array(r);
+                                jread_begin_array(r);
                         if (!r->error)
                                 object[r->depth] = type == JSON_OBJECT;
                 } else {
@@ -399,14 +399,14 @@ void json_skip(struct json_reader *r)
                 }
                 /* Leave every container that ends here, stop before the next value. */
                 while (!r->error && r->depth > base) {
-                        if (object[r->depth] ? json_next_member(r, NULL, 0) : json_next_element(r))
+                        if (object[r->depth] ? jread_next_member(r, NULL, 0) : jread_next_element(r))
                                 break;
                 }
         } while (!r->error && r->depth > base);
 }
 
-void json_finish(struct json_reader *r)
+void jread_finish(struct json_reader *r)
 {
         if (!r->error && peek_byte(r) >= 0)
-                json_fail(r, "something follows the end");
+                jread_fail(r, "something follows the end");
 }

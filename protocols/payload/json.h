@@ -7,9 +7,9 @@
  *
  * The caller walks what it expects and skips what it does not:
  *
- *     json_begin_object(r)
- *     while (json_next_member(r, key, sizeof key))
- *             if (!strcmp(key, "v")) json_decimal(r, &v); else json_skip(r);
+ *     jread_begin_object(r)
+ *     while (jread_next_member(r, key, sizeof key))
+ *             if (!strcmp(key, "v")) jread_decimal(r, &v); else jread_skip(r);
  *
  * The error is sticky: after one, every call does nothing and the loops end. Check r->error once.
  */
@@ -41,27 +41,27 @@ struct json_reader {
         const char *error; /* static text; NULL = fine so far */
 };
 
-void json_reader_init(struct json_reader *r, const void *text, size_t n);
+void jread_init(struct json_reader *r, const void *text, size_t n);
 /* Type of the value that comes next. */
-enum json_type json_peek(struct json_reader *r);
+enum json_type jread_peek(struct json_reader *r);
 
-void json_begin_object(struct json_reader *r);
+void jread_begin_object(struct json_reader *r);
 /* The next member's name, NUL-terminated; false at the object's end, which it leaves. A name too
  * long for @cap comes cut: it will match nothing. */
-bool json_next_member(struct json_reader *r, char *name, size_t cap);
-void json_begin_array(struct json_reader *r);
+bool jread_next_member(struct json_reader *r, char *name, size_t cap);
+void jread_begin_array(struct json_reader *r);
 /* False at the array's end, which it leaves. */
-bool json_next_element(struct json_reader *r);
+bool jread_next_element(struct json_reader *r);
 
 /* A string with its escapes resolved, NUL-terminated; cut when too long for @cap. @ret_len (may be
  * NULL): length before it was cut. */
-void json_string(struct json_reader *r, char *out, size_t cap, size_t *ret_len);
+void jread_string(struct json_reader *r, char *out, size_t cap, size_t *ret_len);
 /* Exactly the number that stands there; digits beyond 18 places after the point are dropped.
  * Larger than a decimal: error "number too large". */
-void json_decimal(struct json_reader *r, struct decimal *ret);
+void jread_decimal(struct json_reader *r, struct decimal *ret);
 /* Any value; error when nested deeper than JSON_DEPTH_MAX. */
-void json_skip(struct json_reader *r);
+void jread_skip(struct json_reader *r);
 /* Nothing but blanks may follow. */
-void json_finish(struct json_reader *r);
+void jread_finish(struct json_reader *r);
 /* Sets an error of the caller's at the present place, unless there is one. */
-void json_fail(struct json_reader *r, const char *error);
+void jread_fail(struct json_reader *r, const char *error);

@@ -27,7 +27,7 @@ void payload_fail(struct payload_decode *d, enum payload_error error, const char
         va_start(ap, fmt);
         vsnprintf(d->text + len, PAYLOAD_ERROR_TEXT - (size_t)len, fmt, ap);
         va_end(ap);
-        json_fail(&d->json, "stopped");
+        jread_fail(&d->json, "stopped");
 }
 
 enum payload_error payload_begin(struct payload_decode *d, const void *bytes, size_t n,
@@ -38,7 +38,7 @@ enum payload_error payload_begin(struct payload_decode *d, const void *bytes, si
         text[0] = '\0';
         ret->n = ret->ignored = 0;
         ret->identity[0] = ret->first_ignored[0] = '\0';
-        json_reader_init(&d->json, bytes, n);
+        jread_init(&d->json, bytes, n);
         if (n > PAYLOAD_MAX_BYTES)
                 payload_fail(d, PAYLOAD_E_LIMIT, "message of %zu bytes, at most %d are taken", n,
                              PAYLOAD_MAX_BYTES);
@@ -47,7 +47,7 @@ enum payload_error payload_begin(struct payload_decode *d, const void *bytes, si
 
 enum payload_error payload_end(struct payload_decode *d)
 {
-        json_finish(&d->json);
+        jread_finish(&d->json);
         if (d->error == PAYLOAD_OK && d->json.error) {
                 snprintf(d->text, PAYLOAD_ERROR_TEXT, "byte %zu: %s", d->json.at, d->json.error);
                 d->error = d->json.depth > JSON_DEPTH_MAX ? PAYLOAD_E_LIMIT : PAYLOAD_E_SYNTAX;

@@ -27,7 +27,7 @@ static void read_version(struct payload_decode *d)
 {
         struct decimal version = DECIMAL_ZERO;
 
-        json_decimal(&d->json, &version);
+        jread_decimal(&d->json, &version);
         if (version.scale != 0 || version.m < 1 || version.m > SENML_VERSION)
                 payload_fail(d, PAYLOAD_E_LAYOUT, "SenML version is not 1 to %d", SENML_VERSION);
 }
@@ -36,7 +36,7 @@ static void read_base_name(struct payload_decode *d, struct base *b)
 {
         size_t len;
 
-        json_string(&d->json, b->name, sizeof b->name, &len);
+        jread_string(&d->json, b->name, sizeof b->name, &len);
         if (len >= sizeof b->name)
                 payload_fail(d, PAYLOAD_E_LIMIT, "base name longer than %d bytes",
                              PAYLOAD_NAME_MAX - 1);
@@ -55,15 +55,15 @@ static bool read_base_member(struct payload_decode *d, const char *member, struc
         if (!strcmp(member, "bn"))
                 read_base_name(d, b);
         else if (!strcmp(member, "bt"))
-                json_decimal(&d->json, &b->time);
+                jread_decimal(&d->json, &b->time);
         else if (!strcmp(member, "bu"))
-                json_string(&d->json, b->unit, sizeof b->unit, NULL);
+                jread_string(&d->json, b->unit, sizeof b->unit, NULL);
         else if (!strcmp(member, "bv"))
-                json_decimal(&d->json, &b->value);
+                jread_decimal(&d->json, &b->value);
         else if (!strcmp(member, "bver"))
                 read_version(d);
         else if (!strcmp(member, "bs"))
-                json_skip(&d->json);
+                jread_skip(&d->json);
         else
                 return false;
         return true;
@@ -77,16 +77,16 @@ static void read_member(struct payload_decode *d, const char *member, struct rec
         if (read_base_member(d, member, b)) {
                 r->has_base = true;
         } else if (!strcmp(member, "n")) {
-                json_string(&d->json, r->name, sizeof r->name, &len);
+                jread_string(&d->json, r->name, sizeof r->name, &len);
                 if (len >= sizeof r->name)
                         payload_fail(d, PAYLOAD_E_LIMIT, "name longer than %d bytes",
                                      PAYLOAD_NAME_MAX - 1);
         } else if (!strcmp(member, "u")) {
-                json_string(&d->json, r->unit, sizeof r->unit, NULL);
+                jread_string(&d->json, r->unit, sizeof r->unit, NULL);
         } else if (!strcmp(member, "t")) {
-                json_decimal(&d->json, &r->time);
+                jread_decimal(&d->json, &r->time);
         } else if (!strcmp(member, "v")) {
-                json_decimal(&d->json, &r->value);
+                jread_decimal(&d->json, &r->value);
                 r->has_value = true;
         } else {
                 /* 4.4: an unknown member whose name ends in '_' must be understood. */
@@ -96,7 +96,7 @@ static void read_member(struct payload_decode *d, const char *member, struct rec
                                      member);
                 r->other_value |= !strcmp(member, "vs") || !strcmp(member, "vb") ||
                                   !strcmp(member, "vd") || !strcmp(member, "s");
-                json_skip(&d->json);
+                jread_skip(&d->json);
         }
 }
 
@@ -161,13 +161,13 @@ enum payload_error payload_senml_decode(const void *bytes, size_t n, const struc
 
         if (payload_begin(&d, bytes, n, map, now, ret, text))
                 return payload_end(&d);
-        json_begin_array(&d.json);
-        while (json_next_element(&d.json)) {
+        jread_begin_array(&d.json);
+        while (jread_next_element(&d.json)) {
                 struct record r = { { 0 }, { 0 }, DECIMAL_ZERO, DECIMAL_ZERO, false, false, false };
 
                 d.record++;
-                json_begin_object(&d.json);
-                while (json_next_member(&d.json, member, sizeof member))
+                jread_begin_object(&d.json);
+                while (jread_next_member(&d.json, member, sizeof member))
                         read_member(&d, member, &r, &base);
                 if (!payload_failed(&d))
                         resolve(&d, &r, &base);

@@ -268,9 +268,9 @@ static void numbers(void)
                 struct decimal d = DECIMAL_ZERO;
                 char out[DECIMAL_TEXT_SIZE];
 
-                json_reader_init(&r, cases[i].text, strlen(cases[i].text));
-                json_decimal(&r, &d);
-                json_finish(&r);
+                jread_init(&r, cases[i].text, strlen(cases[i].text));
+                jread_decimal(&r, &d);
+                jread_finish(&r);
                 if (!cases[i].want) {
                         CU_ASSERT_PTR_NOT_NULL(r.error);
                         continue;
