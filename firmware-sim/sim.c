@@ -12,7 +12,7 @@
 #include "report.h"
 #include "dlms/security.h"
 
-enum { TICK_MS = 5 };
+enum { TICK_MS = 5, IDLE_TICK_MS = 200 };
 
 int64_t sim_now(const struct sim *s)
 {
@@ -69,28 +69,42 @@ static void on_signal(uv_signal_t *h, int number)
         stop(h->data);
 }
 
+/* Tokens of the time since the last tick, at most a tenth of a second's worth (and one). */
+static void refill(struct sim *s, uint64_t now_ms)
+{
+        s->tokens += s->opt.rate * (double)(now_ms - s->ticked_ms) / 1000;
+        if (s->tokens > s->opt.rate / 10 + 1)
+                s->tokens = s->opt.rate / 10 + 1;
+        s->ticked_ms = now_ms;
+}
+
+static void on_complete(struct sim *s)
+{
+        s->complete = true;
+        sim_print_summary(s, "pushed");
+        puts("pushes complete");
+        fflush(stdout);
+        /* From now on at most one message a meter and quarter hour. */
+        uv_timer_set_repeat(&s->tick, IDLE_TICK_MS);
+        if (s->opt.exit_when_pushed)
+                stop(s);
+}
+
 static void on_tick(uv_timer_t *t)
 {
         struct sim *s = t->data;
-        uint64_t ran = uv_hrtime() / 1000000 - s->started_ms;
+        uint64_t now_ms = uv_hrtime() / 1000000;
 
-        s->tokens += s->opt.rate * TICK_MS / 1000;
-        if (s->tokens > s->opt.rate / 10 + 1)
-                s->tokens = s->opt.rate / 10 + 1;
+        refill(s, now_ms);
         sim_mqtt_tick(s);
         sim_coap_tick(s);
         sim_push_tick(s);
-        if (s->opt.progress_s &&
-            ran / 1000 / s->opt.progress_s != (ran - TICK_MS) / 1000 / s->opt.progress_s)
+        if (s->opt.progress_s && now_ms - s->reported_ms >= s->opt.progress_s * 1000ull) {
+                s->reported_ms = now_ms;
                 sim_print_summary(s, "progress");
-        if (!s->complete && sim_mqtt_done(s) && sim_coap_done(s) && sim_push_done(s)) {
-                s->complete = true;
-                sim_print_summary(s, "pushed");
-                puts("pushes complete");
-                fflush(stdout);
-                if (s->opt.exit_when_pushed)
-                        stop(s);
         }
+        if (!s->complete && sim_mqtt_done(s) && sim_coap_done(s) && sim_push_done(s))
+                on_complete(s);
 }
 
 /* A socket a meter, and some to spare. */
@@ -238,7 +252,7 @@ int sim_run(const struct sim_options *o)
         memset(s, 0, sizeof *s);
         s->opt = *o;
         s->random = o->seed;
-        s->started_ms = uv_hrtime() / 1000000;
+        s->started_ms = s->ticked_ms = s->reported_ms = uv_hrtime() / 1000000;
         raise_file_limit();
         signal(SIGPIPE, SIG_IGN);
         uv_loop_init(&s->loop);

@@ -26,7 +26,7 @@ struct sim {
         uv_signal_t on_term, on_int;
         uv_timer_t tick; /* rate, live intervals, completion */
         bool stopping, complete;
-        uint64_t started_ms;
+        uint64_t started_ms, ticked_ms, reported_ms;
         uint64_t random;
         double tokens; /* messages that may leave now, under --rate */
         struct series *series;

@@ -12,6 +12,8 @@
 #include "layout.h"
 #include "message.h"
 #include "models.h"
+#include "normalise.h"
+#include "pushed.h"
 #include "town.h"
 #include "visit.h"
 
@@ -133,7 +135,7 @@ static unsigned right_values(const struct outcome *o, const struct meter *m)
                                 CU_ASSERT_EQUAL(v, meter_register(m, s.at + 900 * (int64_t)i));
                                 n++;
                         }
-                } else if (s.type == MESSAGE_REGISTER && s.channel == 129) {
+                } else if (s.type == MESSAGE_REGISTER && s.channel >= 128) {
                         /* The last is the register of now: that of the end of the history. */
                         CU_ASSERT_EQUAL(s.value,
                                         meter_register(m, s.at < town.opt.to ? s.at : town.opt.to));
@@ -203,6 +205,41 @@ static void causes(void)
         json_decref(fleet);
 }
 
+/* What the pushing meters say is what their models in the daemon understand, to the last value. */
+static void pushed_messages(void)
+{
+        static const enum sim_kind kinds[] = { SIM_MQTT_SENML, SIM_MQTT_FLAT, SIM_COAP };
+
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+                const char *model = meter_kinds[kinds[i]].model;
+                struct meter m;
+                struct pusher p = { .meter = &m, .next = TOWN_FROM + 900 };
+                struct normalise_counts counts = { 0 };
+                struct buf raw = BUF_INIT;
+                struct outcome o = { 0 };
+                struct entry e;
+                char why[256] = "";
+                json_t *entry;
+
+                town_meter(&town, kinds[i], 5, &m);
+                entry = json_pack("{s:s, s:s, s:s, s:{}}", "model", model, "serial", m.serial,
+                                  "identity", m.identity, "address");
+                entry_init(&e, entry, 9);
+                pusher_message(&p, 16, &raw);
+                CU_ASSERT_EQUAL(normalise_message(&e.meter, e.model, raw.p, raw.len,
+                                                  (int64_t)time(NULL), &o.payload, &counts, why,
+                                                  sizeof why),
+                                NORMALISE_NONE);
+                CU_ASSERT_STRING_EQUAL(why, "");
+                CU_ASSERT_EQUAL(counts.values, 17);
+                CU_ASSERT_EQUAL(right_values(&o, &m), 17);
+                buf_deinit(&raw);
+                buf_deinit(&o.payload);
+                entry_deinit(&e);
+                json_decref(entry);
+        }
+}
+
 static void prepare(void)
 {
         town_init(&town);
@@ -230,4 +267,4 @@ static void clean(void)
 
 HR_TESTS("visits to simulated meters", { "a collector", prepare },
          { "every value of two days", every_value }, { "causes have names", causes },
-         { "and leave nothing", clean })
+         { "pushed messages fit their models", pushed_messages }, { "and leave nothing", clean })
