@@ -31,7 +31,8 @@ static const struct config_key api_keys[] = {
         { "tls_key", CONFIG_PATH, NULL, "Its private key, PEM" },
         { "console_dir", CONFIG_PATH, NULL,
           "Folder of the web console. Unset: the one of the installation" },
-        { "body_limit", CONFIG_SIZE, "1M", "Largest request body", NULL, 1024, 1 << 30 },
+        { "body_limit", CONFIG_SIZE, "1M", "Largest request body", NULL, 1024, 1 << 26 },
+        { "import_limit", CONFIG_SIZE, "32M", "Largest body of an import", NULL, 1024, 1 << 26 },
         { "max_connections", CONFIG_INT, "256", "Connections at once; more are closed", NULL, 4,
           10000 },
         { "timeout", CONFIG_DURATION, "20s", "Longest time a header or a body may take", NULL, 1000,
@@ -605,6 +606,7 @@ void api_options_read(struct api_options *o, const struct config *c)
         o->tls_key = config_text(c, "api", "tls_key");
         o->console_dir = config_text(c, "api", "console_dir");
         o->body_limit = config_int(c, "api", "body_limit");
+        o->import_limit = config_int(c, "api", "import_limit");
         o->max_connections = (int)config_int(c, "api", "max_connections");
         o->timeout_s = (int)(config_int(c, "api", "timeout") / 1000);
 }
@@ -653,6 +655,7 @@ int api_new(struct api **ret, const struct api_options *o, struct buf *errors)
                 .tls_cert = o->tls_cert,
                 .tls_key = o->tls_key,
                 .body_limit = o->body_limit ? (size_t)o->body_limit : 1 << 20,
+                .import_limit = o->import_limit ? (size_t)o->import_limit : 32 << 20,
                 .max_connections = o->max_connections ? o->max_connections : 256,
                 .body_timeout_s = o->timeout_s ? o->timeout_s : 20,
                 .header_timeout_s = o->timeout_s ? o->timeout_s : 20,

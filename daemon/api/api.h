@@ -28,6 +28,7 @@ struct api_options {
         const char *tls_cert, *tls_key; /* NULL = plain */
         const char *console_dir;        /* NULL = no console */
         int64_t body_limit;             /* bytes; 0 = 1 MiB */
+        int64_t import_limit;           /* for paths that end in /import; 0 = 32 MiB */
         int max_connections;            /* 0 = 256 */
         int timeout_s;                  /* for a header, for a body; 0 = 20 */
 };

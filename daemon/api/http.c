@@ -18,6 +18,7 @@
 enum {
         HEADER_BYTES = 8192, /* of one request, all together */
         CHUNK = 16384,
+        BODIES = 4,             /* times the largest body allowed: what is held of all of them */
         BACKLOG = 1 << 20,      /* a stream's client may be so many bytes behind */
         DRAIN_LIMIT = 64 << 20, /* of a refused body read past, so that the answer arrives */
         LISTENERS = 8,
@@ -45,6 +46,7 @@ struct http {
         struct lws_vhost *plain, *tls;
         struct listener listeners[LISTENERS];
         int listeners_n, connections;
+        size_t announced;  /* bytes of all bodies being received or worked on */
         uv_timer_t closer; /* libwebsockets lets go of the loop in several steps */
         int open_handles;
         int closing_turns;
@@ -182,6 +184,14 @@ static void peer_of(struct http_exchange *x, struct lws *wsi)
         }
 }
 
+static bool is_import(const char *path)
+{
+        static const char end[] = "/import";
+        size_t n = strlen(path);
+
+        return n >= sizeof end - 1 && !strcmp(path + n - (sizeof end - 1), end);
+}
+
 static struct http_exchange *exchange_new(struct http *h, struct lws *wsi)
 {
         static const char *const methods[] = {
@@ -218,12 +228,13 @@ static struct http_exchange *exchange_new(struct http *h, struct lws *wsi)
         x->idempotency_key = header_custom(wsi, "idempotency-key:");
         x->last_event_id = header_custom(wsi, "last-event-id:");
         x->custom = header_custom(wsi, "x-headrace:");
-        buf_init_limited(&x->body, h->o.body_limit);
         peer_of(x, wsi);
         if (!x->path) {
                 http_unref(x);
                 return NULL;
         }
+        x->limit = is_import(x->path) ? h->o.import_limit : h->o.body_limit;
+        buf_init_limited(&x->body, x->limit);
         return x;
 }
 
@@ -339,15 +350,22 @@ static int write_head(struct lws *wsi, struct http_exchange *x)
         return lws_finalize_write_http_header(wsi, start, &p, end) ? -1 : 0;
 }
 
+static void over(struct http_exchange *x)
+{
+        x->wsi = NULL;
+        x->server->announced -= x->announced;
+        x->announced = 0;
+        x->server->o.on_closed(x->server->o.arg, x);
+        http_unref(x);
+}
+
 static int complete(struct lws *wsi, struct session *s)
 {
         struct http_exchange *x = s->x;
         bool close = x->out->close;
 
         s->x = NULL;
-        x->wsi = NULL;
-        x->server->o.on_closed(x->server->o.arg, x);
-        http_unref(x);
+        over(x);
         return close || lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
@@ -409,7 +427,7 @@ static void refuse_length(struct http_exchange *x)
         char text[128];
 
         snprintf(text, sizeof text, "The body is larger than the %zu bytes this server takes",
-                 x->server->o.body_limit);
+                 x->limit);
         refuse(x, 413, "body_too_large", text);
 }
 
@@ -418,7 +436,10 @@ static void dispatch(struct lws *wsi, struct http_exchange *x)
         /* The body's timer stays: cancelling it fires it in 4.1.6. */
         x->dispatched = true;
         lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
-        if (x->refused || x->body.failed)
+        if (x->refused == 503)
+                refuse(x, 503, "overloaded",
+                       "Too many large bodies at once; try again in a moment");
+        else if (x->refused || x->body.failed)
                 refuse_length(x);
         else
                 x->server->o.on_request(x->server->o.arg, x);
@@ -471,7 +492,14 @@ static int on_header(struct http *h, struct lws *wsi, struct session *s)
                 dispatch(wsi, x);
                 return 0;
         }
-        x->refused = (size_t)n > h->o.body_limit ? 413 : 0;
+        if ((size_t)n > x->limit) {
+                x->refused = 413;
+        } else if (h->announced + (size_t)n > BODIES * h->o.import_limit) {
+                x->refused = 503; /* whoever they are, together they fill no memory */
+        } else {
+                x->announced = (size_t)n;
+                h->announced += x->announced;
+        }
         lws_set_timer_usecs(wsi, (lws_usec_t)h->o.body_timeout_s * LWS_US_PER_SEC);
         return 0;
 }
@@ -490,11 +518,8 @@ static void on_gone(struct http *h, struct session *s)
         if (s->counted)
                 h->connections--;
         s->counted = false;
-        if (!x)
-                return;
-        x->wsi = NULL;
-        h->o.on_closed(h->o.arg, x);
-        http_unref(x);
+        if (x)
+                over(x);
 }
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

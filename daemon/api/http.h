@@ -38,6 +38,8 @@ struct http_exchange {
         void *user;              /* the handler's; see on_closed */
         struct http_output *out; /* owned; NULL until a reply begins */
         int refused;             /* status to answer once the body has been read past */
+        size_t limit;            /* of the body, bytes */
+        size_t announced;        /* counted against all bodies together */
         bool dispatched;         /* the body is complete */
         bool must_close;         /* where its end is unsure, nothing may follow on the connection */
 };
@@ -46,6 +48,7 @@ struct http_options {
         uv_loop_t *loop;
         const char *tls_cert, *tls_key; /* PEM files; both or neither */
         size_t body_limit;              /* bytes; beyond: 413 */
+        size_t import_limit;            /* the same for paths that end in /import */
         int max_connections;            /* beyond: closed at once */
         int body_timeout_s;             /* from the header to the end of the body */
         int header_timeout_s;           /* from the connection's begin to the header's end */

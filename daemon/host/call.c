@@ -433,6 +433,8 @@ static void *host_alloc(struct hr_call *c, size_t n)
 }
 
 static char *host_format(struct hr_call *c, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
+static char *host_format(struct hr_call *c, const char *fmt, ...)
 {
         va_list ap, again;
         char *s;
@@ -653,6 +655,8 @@ static enum hr_status host_job_commit(struct hr_call *c, struct hr_job *job, con
         return cancel ? call_reject(c, 409, "cancelled", NULL, "Stopped on request") : HR_OK;
 }
 
+static void host_log(struct hr_call *c, enum hr_level level, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
 static void host_log(struct hr_call *c, enum hr_level level, const char *fmt, ...)
 {
         static const enum log_level levels[] = { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };

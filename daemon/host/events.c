@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,7 @@ static enum hr_status handle_one(struct hr_call *c, const struct hr_rows *rows, 
 static enum hr_status batch_run(struct hr_call *c, struct delivery *d, size_t limit)
 {
         char from[24], to[24], n[24];
-        const char *params[] = { from, types_of(c->plugin->p, &c->arena), n };
+        const char *params[] = { from, types_of(c->plugin->p, &c->arena), n, to };
         const char *move[] = { c->plugin->p->name, to };
         struct hr_rows *rows;
         enum hr_status st;
@@ -84,7 +85,9 @@ static enum hr_status batch_run(struct hr_call *c, struct delivery *d, size_t li
 
         snprintf(from, sizeof from, "%" PRId64, d->from);
         snprintf(n, sizeof n, "%zu", limit);
-        st = call_query(c, sql_event_next, 3, params, &rows);
+        /* Not beyond the end noted before: what came since would be told, but not counted. */
+        snprintf(to, sizeof to, "%" PRId64, d->to);
+        st = call_query(c, sql_event_next, 4, params, &rows);
         if (st != HR_OK)
                 return st;
         count = host_table->rows_count(rows);
@@ -95,8 +98,9 @@ static enum hr_status batch_run(struct hr_call *c, struct delivery *d, size_t li
                         return st;
         }
         /* Past what nobody here asked for too. */
-        snprintf(to, sizeof to, "%" PRId64,
-                 d->more ? host_table->rows_int(rows, count - 1, "event_id") : d->to);
+        if (d->more)
+                snprintf(to, sizeof to, "%" PRId64,
+                         host_table->rows_int(rows, count - 1, "event_id"));
         st = call_query(c, sql_cursor_move, 2, move, NULL);
         c->request_id = "";
         return st == HR_OK ? call_commit(c, &unknown) : st;
@@ -152,22 +156,26 @@ static enum delivered deliver(struct host *h, struct host_plugin *p)
         return st != HR_OK ? DELIVERED_FAILED : d.more ? DELIVERED_MORE : DELIVERED_ALL;
 }
 
-static void cursors_add(struct host *h)
+int events_register(struct host *h)
 {
         for (int i = 0; i < h->ordered_n; i++) {
                 const char *name = h->ordered[i]->p->name;
-                struct db_conn *c;
+                enum db_status st = DB_RETRY;
 
                 if (!h->ordered[i]->p->subscriptions)
                         continue;
-                c = db_take(h->db, 2000, NULL);
-                if (!c)
-                        return;
-                if (db_query(c, sql_cursor_add, 1, &name, NULL) != DB_OK)
-                        log_warn(NULL, "cannot register for events", LOG_S("plugin", name),
-                                 LOG_S("error", db_last_error(c)->message));
-                db_give(h->db, c);
+                for (int attempt = 0; st != DB_OK && attempt < HOST_ATTEMPTS; attempt++) {
+                        struct db_conn *c = db_take(h->db, 2000, NULL);
+
+                        if (!c)
+                                continue;
+                        st = db_query(c, sql_cursor_add, 1, &name, NULL);
+                        db_give(h->db, c);
+                }
+                if (st != DB_OK)
+                        return -ECANCELED;
         }
+        return 0;
 }
 
 /* The end of the outbox as anyone else may have moved it; -1 when the database is away. */
@@ -205,8 +213,8 @@ static enum delivered deliver_all(struct host *h)
         enum delivered worst = DELIVERED_ALL;
 
         for (int i = 0; i < h->ordered_n && !host_stopping(h); i++) {
-                enum delivered one = h->ordered[i]->p->subscriptions ? deliver(h, h->ordered[i])
-                                                                     : DELIVERED_ALL;
+                enum delivered one =
+                        h->ordered[i]->p->subscriptions ? deliver(h, h->ordered[i]) : DELIVERED_ALL;
 
                 worst = one > worst ? one : worst;
         }
@@ -232,16 +240,13 @@ void *event_thread(void *arg)
         uint64_t serial = 0;
         int64_t seen = -1;
 
-        if (!h->options.no_events)
-                cursors_add(h);
         while (!host_stopping(h)) {
                 enum delivered d = h->options.no_events ? DELIVERED_ALL : deliver_all(h);
 
                 tell_listener(h, &seen);
                 if (d != DELIVERED_MORE)
-                        serial = wait_for_events(h, serial,
-                                                 d == DELIVERED_FAILED ? EVENT_AGAIN_MS
-                                                                       : EVENT_POLL_MS);
+                        serial = wait_for_events(
+                                h, serial, d == DELIVERED_FAILED ? EVENT_AGAIN_MS : EVENT_POLL_MS);
         }
         return NULL;
 }

@@ -327,6 +327,11 @@ int host_start(struct host *h, struct buf *errors)
 
         if (!r)
                 r = migrate_all(h, errors);
+        if (!r) {
+                r = events_register(h);
+                if (r)
+                        host_say(errors, "host: the database is away");
+        }
         if (!r)
                 r = init_all(h, errors);
         if (!r) {

@@ -255,6 +255,8 @@ void *keep_thread(void *host);
 void *worker_thread(void *host);
 /* Before the first job thread: what this daemon held when it died is taken up at once. */
 void jobs_release_own(struct host *h);
+/* Before anything is published: from where each plugin is told. 0 or -ECANCELED. */
+int events_register(struct host *h);
 bool host_stopping(struct host *h);
 const struct hr_job_type *job_type_find(struct host *h, const char *name, struct host_plugin **ret);
 

@@ -172,7 +172,7 @@ static struct host_request_item *item_new(struct host *h, const struct host_requ
         item->done = done;
         item->arg = arg;
         item->in = *r;
-        arena_init(&item->arena, 64 << 20);
+        arena_init(&item->arena, 256 << 20); /* an import's body and its parts */
         strings[n++] = &item->in.method;
         strings[n++] = &item->in.path;
         strings[n++] = &item->in.query;

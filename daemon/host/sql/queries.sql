@@ -116,7 +116,8 @@ for update skip locked
 
 -- name: event_next
 select event_id, type, key, body from core.event
-where event_id > $1::bigint and type = any (string_to_array($2, ' ')) order by event_id limit $3::int
+where event_id > $1::bigint and event_id <= $4::bigint and type = any (string_to_array($2, ' '))
+order by event_id limit $3::int
 
 -- name: event_end
 select event_id from core.log_head

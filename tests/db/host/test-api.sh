@@ -79,6 +79,7 @@ expect "chunked" 501 'Content-Length' -H "$auth" -H "$json" -H 'transfer-encodin
 head -c 10000000 /dev/zero | tr '\0' ' ' >"$dir/big"
 expect "10 MB body" 413 'larger than the 1048576 bytes' -H "$auth" -H "$json" --data-binary "@$dir/big" "$url/v1/plug"
 expect "10 MB body at once" 413 'larger than the 1048576 bytes' -H 'expect:' -H "$auth" -H "$json" --data-binary "@$dir/big" "$url/v1/plug"
+expect "10 MB import" 404 'unknown_route' -H "$auth" -H "$json" --data-binary "@$dir/big" "$url/v1/nothing/import"
 expect "POST without a body" 404 'unknown_job' -X POST -H "$auth" "$url/v1/jobs/77/cancel"
 expect "blank and plus in a query" 422 "must be one of" -H "$auth" "$url/v1/jobs?status=a+b%2Bc"
 
@@ -145,6 +146,27 @@ expect "others while somebody is slow" 200 '"user":"admin"' -H "$auth" "$url/v1/
 for p in $(jobs -p); do [ "$p" = "$pid" ] || wait "$p"; done
 [ $((SECONDS - begun)) -lt 11 ] && ok || bad "slow senders were kept for $((SECONDS - begun)) s"
 expect "still there" 200 '"user":"admin"' -H "$auth" "$url/v1/me"
+
+# The database goes away and comes back.
+if [ -n "${HEADRACE_TEST_PG_DIR:-}" ]; then
+        bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
+        pg() {
+                if [ "$(id -u)" = 0 ]; then
+                        (cd / && setpriv --reuid=nobody --regid=nogroup --clear-groups "$bin/pg_ctl" -D "$HEADRACE_TEST_PG_DIR/data" "$@")
+                else
+                        "$bin/pg_ctl" -D "$HEADRACE_TEST_PG_DIR/data" "$@"
+                fi >"$dir/null" 2>&1
+        }
+        pg -m immediate -w stop
+        expect "database away" 503 'database_away' -H "$auth" "$url/v1/plug"
+        expect "database away: when to come back" 503 'retry-after' -H "$auth" "$url/v1/plug"
+        expect "database away: status says so" 200 '"database":{"state":"failed"' --unix-socket "$dir/api.sock" http://x/v1/status
+        expect "database away: metrics" 200 'headrace_component_up{component="database"} 0' "$url/metrics"
+        expect "database away: console" 200 '<h1>console</h1>' "$url/"
+        pg -w -l "$HEADRACE_TEST_PG_DIR/log" -o "-c listen_addresses= -c unix_socket_directories=$HEADRACE_TEST_PG_DIR -c fsync=off -c max_connections=60" start
+        expect "database back" 200 '"names":"live,one,two,x2"' -H "$auth" "$url/v1/plug"
+        expect "database back: writes" 201 'back' -H "$auth" -H "$json" -d '{"branch_id":1,"name":"back"}' "$url/v1/plug"
+fi
 
 kill -TERM $pid
 wait $pid

@@ -284,11 +284,8 @@ static void test_events(void)
                         break;
                 usleep(50000);
         }
-        CU_ASSERT_STRING_EQUAL(
-                fixture_json(f, reply, "components.plugins.plugins.1.events.suspended"), "true");
-        CU_ASSERT_PTR_NOT_NULL(
-                strstr(fixture_json(f, reply, "components.plugins.plugins.1.events.error"),
-                       "plug.created"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\"suspended\":true"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(reply, "plug.created: failed"));
         CU_ASSERT_STRING_EQUAL(
                 fixture_sql(f, "select count(*) from plug.seen where name in ('poison', 'after')"),
                 "0"); /* what failed left nothing behind, and nothing overtook it */
