@@ -356,6 +356,59 @@ static void security_refuses(void)
         dlms_crypto_free(c);
 }
 
+/* Suite 2: 32-byte keys, 12-byte tags all the same. */
+static void suite_2(void)
+{
+        static const uint8_t plain[] = { 0xC5, 0x01, 0xC1, 0x00 };
+        struct dlms_crypto *c = dlms_crypto_new();
+        struct dlms_keys k = { .suite = 2, .has_ek = true, .has_ak = true }, short_key;
+        struct dlms_protection prot;
+        uint8_t out[64], *p;
+        size_t n, len;
+
+        memset(k.ek, 0x31, 32);
+        memset(k.ak, 0x32, 32);
+        CU_ASSERT_EQUAL(dlms_protect(c, &k, false, 0x32, title, 9, plain, 4, out, sizeof out, &n),
+                        0);
+        CU_ASSERT_EQUAL(n, 5 + 4 + 12);
+        /* Under the first half of the keys it does not open: all 32 bytes count. */
+        short_key = k;
+        short_key.suite = 0;
+        CU_ASSERT(dlms_open(c, &short_key, false, title, NULL, out, n, &prot, &p, &len) != 0);
+        CU_ASSERT_EQUAL(dlms_protect(c, &k, false, 0x32, title, 9, plain, 4, out, sizeof out, &n),
+                        0);
+        CU_ASSERT_EQUAL(dlms_open(c, &k, false, title, NULL, out, n, &prot, &p, &len), 0);
+        CU_ASSERT(len == 4 && memcmp(p, plain, 4) == 0);
+        dlms_crypto_free(c);
+}
+
+static void hls_digests(void)
+{
+        static const struct {
+                enum dlms_auth auth;
+                const char *digest;
+        } cases[] = {
+                { DLMS_AUTH_HLS_MD5, "8F369C7A27366B6052C2CD6D16A27B26" },
+                { DLMS_AUTH_HLS_SHA1, "8F53043406BFC6D9686384F5AD2B041DA5A41CB6" },
+                { DLMS_AUTH_HLS_SHA256,
+                  "5407E1C4C58CE3B0F5B46CD46BA1EB275FBC0A70F8A6261D46C878C9454CA8EB" },
+        };
+        const uint8_t *ctos = (const uint8_t *)"CHALLENGE-123456";
+        const uint8_t *stoc = (const uint8_t *)"SERVERCHALLENGE!";
+
+        for (size_t i = 0; i < 3; i++) {
+                uint8_t out[DLMS_CHALLENGE_MAX], expected[DLMS_CHALLENGE_MAX];
+                size_t n, len = bytes(cases[i].digest, expected, sizeof expected);
+
+                CU_ASSERT_EQUAL(dlms_hls_digest(cases[i].auth, (const uint8_t *)"secret", 6,
+                                                (const uint8_t *)"CLIENT01",
+                                                (const uint8_t *)"SERVER01", ctos, 16, stoc, 16,
+                                                out, &n),
+                                0);
+                CU_ASSERT(n == len && memcmp(out, expected, n) == 0);
+        }
+}
+
 static void key_wrap(void)
 {
         uint8_t kek[16], key[16], out[24], back[16];
@@ -574,7 +627,8 @@ HR_TESTS("dlms codecs", { "A-XDR numbers, every truncation", axdr_values },
          { "date-times, their quirks", times }, { "HDLC frames, every flipped bit", hdlc_codec },
          { "HDLC frames in a stream", hdlc_stream },
          { "wrong key, wrong authentication key, wrong title", secrets_told_apart },
-         { "protection that cannot be", security_refuses }, { "key wrap", key_wrap },
+         { "protection that cannot be", security_refuses }, { "security suite 2", suite_2 },
+         { "HLS digests", hls_digests }, { "key wrap", key_wrap },
          { "profile rows with null-data", profile_rows }, { "selective access", selections },
          { "pushes built and read", push_roundtrip },
          { "block transfer is never spliced", blocks_never_spliced },
