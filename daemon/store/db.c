@@ -339,10 +339,10 @@ void db_rollback(struct db_conn *c)
                 PQclear(PQexec(c->pg, "rollback"));
 }
 
-enum db_status db_query(struct db_conn *c, const char *sql, size_t n, const char *const params[],
-                        struct db_rows **ret)
+static enum db_status query(struct db_conn *c, const char *sql, size_t n,
+                            const char *const params[], int format, struct db_rows **ret)
 {
-        PGresult *r = PQexecParams(c->pg, sql, (int)n, NULL, params, NULL, NULL, 0);
+        PGresult *r = PQexecParams(c->pg, sql, (int)n, NULL, params, NULL, NULL, format);
         ExecStatusType st = PQresultStatus(r);
         enum db_status failed;
         struct db_rows *rows;
@@ -365,6 +365,18 @@ enum db_status db_query(struct db_conn *c, const char *sql, size_t n, const char
         rows->pg = r;
         *ret = rows;
         return DB_OK;
+}
+
+enum db_status db_query(struct db_conn *c, const char *sql, size_t n, const char *const params[],
+                        struct db_rows **ret)
+{
+        return query(c, sql, n, params, 0, ret);
+}
+
+enum db_status db_query_binary(struct db_conn *c, const char *sql, size_t n,
+                               const char *const params[], struct db_rows **ret)
+{
+        return query(c, sql, n, params, 1, ret);
 }
 
 enum db_status db_exec(struct db_conn *c, const char *sql)
@@ -446,6 +458,11 @@ enum db_status db_copy_out(struct db_conn *c, const char *sql,
         return finish_copy(c);
 }
 
+void db_fail(struct db_conn *c, const char *message)
+{
+        error_set(&c->error, "", message);
+}
+
 const struct db_error *db_last_error(const struct db_conn *c)
 {
         return &c->error;
@@ -494,6 +511,12 @@ bool db_rows_null(const struct db_rows *r, size_t row, int column)
 int64_t db_rows_int(const struct db_rows *r, size_t row, int column)
 {
         return strtoll(db_rows_text(r, row, column), NULL, 10);
+}
+
+const uint8_t *db_rows_bytes(const struct db_rows *r, size_t row, int column, size_t *ret_n)
+{
+        *ret_n = (size_t)PQgetlength(r->pg, (int)row, column);
+        return (const uint8_t *)PQgetvalue(r->pg, (int)row, column);
 }
 
 void db_rows_free(struct db_rows *r)

@@ -51,11 +51,16 @@ void db_rollback(struct db_conn *c);
 /* Text parameters and results. @ret may be NULL. On error db_last_error() says what. */
 enum db_status db_query(struct db_conn *c, const char *sql, size_t n, const char *const params[],
                         struct db_rows **ret);
+/* Text parameters, binary results: read them with db_rows_bytes(). */
+enum db_status db_query_binary(struct db_conn *c, const char *sql, size_t n,
+                               const char *const params[], struct db_rows **ret);
 /* Several statements in one string, no parameters (migrations). */
 enum db_status db_exec(struct db_conn *c, const char *sql);
 enum db_status db_copy_in(struct db_conn *c, const char *sql, const void *data, size_t n);
 enum db_status db_copy_out(struct db_conn *c, const char *sql,
                            bool (*each)(void *arg, const void *data, size_t n), void *arg);
+/* Makes db_last_error() say @message: for code above that found the trouble itself. */
+void db_fail(struct db_conn *c, const char *message);
 const struct db_error *db_last_error(const struct db_conn *c);
 /* The PGconn, for what this façade does not have (COPY with several buffers, LISTEN). */
 void *db_raw(struct db_conn *c);
@@ -67,4 +72,6 @@ int db_rows_column(const struct db_rows *r, const char *name);             /* -1
 const char *db_rows_text(const struct db_rows *r, size_t row, int column); /* "" for NULL */
 bool db_rows_null(const struct db_rows *r, size_t row, int column);
 int64_t db_rows_int(const struct db_rows *r, size_t row, int column);
+/* The value as the server sent it; borrowed from the rows. */
+const uint8_t *db_rows_bytes(const struct db_rows *r, size_t row, int column, size_t *ret_n);
 void db_rows_free(struct db_rows *r);

@@ -259,19 +259,19 @@ begin
         end if;
         return query
         with candidate as (
-                select 0::bigint as seq, v.* from mdm.block b, mdm.block_values(b.data, b.day, ch) v
+                select 0::bigint as seq, 0::bigint as nr, v.* from mdm.block b, mdm.block_values(b.data, b.day, ch) v
                 where b.meter_id = m and b.day between day_lo and day_hi
                 union all
-                select 0, v.at, 0, v.value, v.status, v.source
+                select 0, 0, v.at, 0, v.value, v.status, v.source
                 from mdm.register_day b, mdm.register_values(b.data, b.day, ch) v
                 where b.meter_id = m and b.day between day_lo and day_hi
                 union all
-                select i.seq, v.at, v.period_s, v.value, v.status, i.source
-                from mdm.inbox i, mdm.message_values(i.payload, ch) v
+                select i.seq, v.nr, v.at, v.period_s, v.value, v.status, i.source
+                from mdm.inbox i, mdm.message_values(i.payload, ch) with ordinality v(at, period_s, value, status, nr)
                 where i.meter_id = m and i.seq > sealed
         ), standing as (
                 select c.at, c.period_s = 0 as single,
-                       mdm.preferred(c.value, c.period_s, c.status, c.source order by c.seq) as w
+                       mdm.preferred(c.value, c.period_s, c.status, c.source order by c.seq, c.nr) as w
                 from candidate c where c.at >= f and c.at < t group by 1, 2
         )
         select s.at, (s.w).period_s, (s.w).value, (s.w).status, (s.w).source from standing s order by 1;

@@ -87,3 +87,86 @@ with taken as (
         where quarantine_id = $1::bigint returning 1)
 insert into mdm.inbox (recv_at, meter_id, source, payload)
 select now(), $2::int, $3::smallint, $4::bytea from taken
+
+-- name: seal_wait
+-- All who were inserting when this was asked have committed or rolled back.
+select pg_advisory_lock(1213353283), pg_advisory_unlock(1213353283)
+
+-- name: seal_upto
+select case when is_called then last_value else 0 end, (extract(epoch from now()))::bigint from mdm.inbox_seq
+
+-- name: seal_next
+-- The next range of meters that have something to seal.
+select min(i.meter_id) from mdm.inbox i where i.meter_id > $1::int and i.seq <= $2::bigint
+
+-- name: seal_lock
+select pg_advisory_xact_lock(1213353299)
+
+-- name: seal_claim
+insert into mdm.seal_log (upto, before_day, meter_lo, meter_hi, messages, vals, dups, changed, blocks)
+values ($1::bigint, $2::date, $3::int, $4::int, 0, 0, 0, 0, 0) on conflict do nothing returning 1
+
+-- name: seal_note
+update mdm.seal_log set messages = $4::bigint, vals = $5::bigint, dups = $6::bigint, changed = $7::bigint,
+       blocks = $8::bigint
+where upto = $1::bigint and before_day = $2::date and meter_lo = $3::int
+
+-- name: seal_messages
+select i.meter_id, i.seq, i.source, i.payload, (extract(epoch from i.recv_at))::bigint
+from mdm.inbox i left join mdm.meter_seal s using (meter_id)
+where i.meter_id between $1::int and $2::int and i.seq <= $3::bigint and i.seq > coalesce(s.seq, 0)
+order by i.meter_id, i.seq
+
+-- name: seal_blocks
+select meter_id, day, ver, data from mdm.block
+where day = any ($1::date[]) and meter_id between $2::int and $3::int order by meter_id, day
+
+-- name: seal_registers
+select meter_id, day, ver, data from mdm.register_day
+where day = any ($1::date[]) and meter_id between $2::int and $3::int order by meter_id, day
+
+-- name: seal_partitions
+select mdm.make_block_partitions(d) from unnest($1::date[]) d
+
+-- name: seal_keep_blocks
+insert into mdm.block_hist (meter_id, day, kind, ver, n_changed, data)
+select b.meter_id, b.day, 1, b.ver, k.n, b.data
+from unnest($1::int[], $2::date[], $3::int[]) k(meter_id, day, n) join mdm.block b using (day, meter_id)
+where k.n > 0
+
+-- name: seal_keep_registers
+insert into mdm.block_hist (meter_id, day, kind, ver, n_changed, data)
+select b.meter_id, b.day, 2, b.ver, k.n, b.data
+from unnest($1::int[], $2::date[], $3::int[]) k(meter_id, day, n) join mdm.register_day b using (day, meter_id)
+where k.n > 0
+
+-- name: seal_remove_blocks
+delete from mdm.block b using unnest($1::int[], $2::date[]) k(meter_id, day)
+where b.day = k.day and b.meter_id = k.meter_id
+
+-- name: seal_remove_registers
+delete from mdm.register_day b using unnest($1::int[], $2::date[]) k(meter_id, day)
+where b.day = k.day and b.meter_id = k.meter_id
+
+-- name: seal_copy_blocks
+copy mdm.block (meter_id, day, ver, n_exp, n_ok, n_est, flags, data) from stdin (format binary)
+
+-- name: seal_copy_registers
+copy mdm.register_day (meter_id, day, ver, n, data) from stdin (format binary)
+
+-- name: seal_advance
+insert into mdm.meter_seal (meter_id, seq) select * from unnest($1::int[], $2::bigint[])
+on conflict (meter_id) do update set seq = excluded.seq, sealed_at = now() where meter_seal.seq < excluded.seq
+
+-- name: seal_dirty
+insert into mdm.branch_day_dirty (day) select distinct d from unnest($1::date[]) d on conflict do nothing
+
+-- name: seal_changed
+select mdm.publish('reading.changed', k.meter_id::text,
+       jsonb_build_object('meter_id', k.meter_id, 'serial', m.serial, 'branch_id', m.branch_id, 'days', k.days, 'changed', k.n))
+from (select meter_id, json_agg(day order by day) as days, sum(n) as n
+      from unnest($1::int[], $2::date[], $3::int[]) x(meter_id, day, n) where n > 0 group by 1) k
+join mdm.meter m using (meter_id)
+
+-- name: seal_finish
+select mdm.roll_up(), mdm.drop_sealed_partitions()
