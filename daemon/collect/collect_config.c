@@ -5,7 +5,7 @@ static const struct config_key mqtt_keys[] = {
         { "port", CONFIG_INT, "1883", "Its port", NULL, 1, 65535 },
         { "client_id", CONFIG_TEXT, "headrace-collect",
           "Fixed name of this daemon in the broker: its session keeps messages while it is away",
-          NULL, 1, 64 },
+          NULL, 0, 0 },
         { "user", CONFIG_TEXT, NULL, "Login at the broker", NULL, 0, 0 },
         { "password", CONFIG_SECRET, NULL, "Password at the broker", NULL, 0, 0 },
         { "ca_file", CONFIG_PATH, NULL, "Certificates to trust; set: TLS", NULL, 0, 0 },
@@ -25,7 +25,7 @@ static const struct config_key coap_keys[] = {
         { "enabled", CONFIG_BOOL, "no", "Listen for CoAP over DTLS", NULL, 0, 0 },
         { "address", CONFIG_TEXT, "::", "Address to listen on", NULL, 0, 0 },
         { "port", CONFIG_INT, "5684", "UDP port", NULL, 1, 65535 },
-        { "path", CONFIG_TEXT, "v1/telemetry", "Resource meters post to", NULL, 1, 63 },
+        { "path", CONFIG_TEXT, "v1/telemetry", "Resource meters post to", NULL, 0, 0 },
         { "max_sessions", CONFIG_INT, "2000", "Idle DTLS sessions kept", NULL, 1, 100000 },
         { "session_timeout", CONFIG_DURATION, "5m", "Idle time before a session is dropped", NULL,
           1000, 86400000 },
@@ -63,7 +63,7 @@ static const struct config_key dlms_keys[] = {
         { "system_title", CONFIG_TEXT, "4852430000000001",
           "Our system title, 16 hexadecimal digits; unique for each daemon that holds the same "
           "keys",
-          NULL, 16, 16 },
+          NULL, 0, 0 },
         { "answer_timeout", CONFIG_DURATION, "5s", "For one answer of a meter", NULL, 100, 600000 },
         { 0 },
 };

@@ -127,7 +127,7 @@ static void stage_done(struct modbus_visit *d)
                 enter(d, d->instant <= d->last_instant ? STAGE_HISTORY : STAGE_RELEASE);
                 return;
         case STAGE_RELEASE:
-                if (!d->instants)
+                if (!d->instants && d->v.request.from + 2 * (int64_t)d->period_s < d->v.request.to)
                         visit_fail(&d->v, VISIT_NO_DATA,
                                    "the device keeps no instant of the period");
                 enter(d, STAGE_NOW);

@@ -90,8 +90,10 @@ void collect_read_now(struct collect *c, uint32_t meter_id, collect_read_done *d
 static void finish(struct poll_visit *p, bool stored)
 {
         struct collect *c = p->collect;
-        struct collect_read r = { .outcome = p->result.cause == VISIT_READ ? COLLECT_READ
-                                                                           : COLLECT_FAILED,
+        /* Registers came though the profile had nothing new: for a person that is a reading. */
+        bool read = p->result.cause == VISIT_READ ||
+                    (p->result.cause == VISIT_NO_DATA && stored && p->result.counts.values);
+        struct collect_read r = { .outcome = read ? COLLECT_READ : COLLECT_FAILED,
                                   .cause = visit_cause_name(p->result.cause),
                                   .text = visit_cause_text(p->result.cause),
                                   .values = stored ? p->result.counts.values : 0,

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -167,6 +169,18 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b)
         *b = uv_buf_init((char *)p->in + p->in_len, (unsigned)(PUMP_BUFFER - p->in_len));
 }
 
+/* Peers that send two answers in two small segments wait for our acknowledgement of the first
+ * (Nagle), which the kernel delays by 40 ms: it forgets the option, so it is set after each read.
+ */
+static void acknowledge_at_once(struct pump *p)
+{
+        uv_os_fd_t fd;
+        int on = 1;
+
+        if (uv_fileno((uv_handle_t *)&p->tcp, &fd) == 0)
+                setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
         struct pump *p = s->data;
@@ -183,6 +197,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
         }
         p->in_len += (size_t)n;
         p->bytes_in += (size_t)n;
+        acknowledge_at_once(p);
         step(p);
 }
 
