@@ -43,4 +43,5 @@ enum hr_status customer_history(struct hr_call *call);
 enum hr_status customer_import(struct hr_call *call);
 enum hr_status customer_contract_open(struct hr_call *call);
 enum hr_status customer_contract_close(struct hr_call *call);
+enum hr_status customer_meter_installations(struct hr_call *call);
 enum hr_status customer_meter_exchange(struct hr_call *call);

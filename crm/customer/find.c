@@ -191,3 +191,10 @@ enum hr_status customer_show(struct hr_call *call)
         buf_deinit(&b);
         return s;
 }
+
+enum hr_status customer_meter_installations(struct hr_call *call)
+{
+        const char *params[] = { customer_host->param(call, "meter") };
+
+        return customer_reply(call, sql_meter_installations, 1, params);
+}

@@ -87,6 +87,10 @@ static const struct hr_param close_params[] = {
         { "final_read", HR_JSON, HR_BODY, false, "register values by channel code" },
         { NULL },
 };
+static const struct hr_param meter_params[] = {
+        { "meter", HR_TEXT, HR_PATH, true, "serial number or number of the meter" },
+        { NULL },
+};
 static const struct hr_param exchange_params[] = {
         { "code", HR_TEXT, HR_PATH, true, "service point code" },
         { "meter", HR_TEXT, HR_BODY, true, "serial number of the new meter" },
@@ -125,6 +129,10 @@ static const struct hr_operation operations[] = {
         { "contract.close", "customer.write", "POST", "/v1/contracts/{number}/close",
           "contract close NUMBER", "End a contract (move-out)", close_params, HR_OP_WRITE,
           customer_contract_close, NULL },
+        { "meter.installations", "meter.read", "GET", "/v1/meters/{meter}/installations",
+          "meter installations METER", "Where a meter is and was installed, and for whom",
+          meter_params, HR_OP_READ, customer_meter_installations,
+          "items:service_point,address,from,to,customer_name" },
         { "meter.exchange", "meter.write", "POST", "/v1/service-points/{code}/exchange",
           "meter exchange CODE", "Replace the meter at a service point", exchange_params,
           HR_OP_WRITE, customer_meter_exchange, NULL },

@@ -348,7 +348,23 @@ from (select b.* from billing.bill b join crm.account a using (account_id)
       order by upper(b.period) desc, b.bill_id desc limit 24) b join crm.contract c using (contract_id)
 
 -- name: show_invoices
-select '[]'::text as reply
+select coalesce(jsonb_agg(jsonb_build_object('number', i.number, 'kind', i.kind, 'bill', i.bill_id, 'issued_at', i.issued_at,
+                'due', i.due, 'total', i.total, 'currency', i.currency) order by i.issued_at desc, i.number desc), '[]') as reply
+from (select i.* from billing.invoice i join crm.account a using (account_id) where a.party_id = $1::bigint
+      order by i.issued_at desc, i.number desc limit 24) i
+
+-- name: meter_installations
+-- Where the meter of a serial or number is and was installed, and for whom.
+select jsonb_build_object('items', coalesce(jsonb_agg(jsonb_build_object(
+        'service_point', s.code, 'state', s.state, 'address', concat_ws(', ', r.address, nullif(r.city, '')),
+        'from', lower(i.valid), 'to', upper(i.valid), 'installed', i.valid @> now(), 'multiplier', i.multiplier,
+        'start_read', i.start_read, 'end_read', i.end_read, 'customer', o.party_id, 'customer_name', o.name)
+        order by lower(i.valid) desc), '[]')) as reply
+from (select meter_id from mdm.meter where serial = $1 or ($1 ~ '^[0-9]{1,9}$' and meter_id = $1::int)
+      order by (serial = $1) desc, meter_id limit 1) m
+     join crm.installation i using (meter_id) join crm.service_point s using (service_point_id)
+     join crm.premise r using (premise_id)
+     left join lateral crm.supplied_party(s.service_point_id) o on i.valid @> now()
 
 -- name: show_requests
 select coalesce(jsonb_agg(jsonb_build_object('number', number, 'type', type,

@@ -3,41 +3,44 @@
 export const itemsOf = (d) => d?.items ?? (Array.isArray(d) ? d : []);
 const first = (...v) => v.find((x) => x !== undefined && x !== null);
 
+// The period asked for last, or all polled meters while none was asked for.
 export function sweepOf(d) {
-  const s = d?.sweep ?? d ?? {};
-  const total = first(s.total, s.meters, s.due, 0), read = first(s.read, s.ok, s.succeeded, 0), failed = first(s.failed, s.errors, 0);
-  return { total, read, failed, done: first(s.done, read + failed), rate: first(s.meters_per_second, s.rate), state: s.state };
+  if (!d) return {};
+  const run = d.run ?? null;
+  return { on: d.enabled !== false, run, total: run ? run.meters : d.meters, done: run ? run.done : (d.read ?? 0) + (d.failing ?? 0),
+    read: d.read ?? 0, failing: d.failing ?? 0, visiting: d.visiting ?? 0, waiting: d.waiting ?? 0, notTried: d.not_tried ?? 0, values: d.values, forecast: run?.forecast, finished: run?.finished };
 }
 
 export function completeness(d) {
-  const rows = itemsOf(d).map((r) => {
-    const expected = first(r.expected, r.values_expected, 0), got = first(r.got, r.received, r.present, r.values, 0);
-    return { branch: r.branch, name: r.branch_name ?? r.name, meters: r.meters, expected, got, share: expected ? got / expected : undefined };
-  });
-  const expected = rows.reduce((a, r) => a + r.expected, 0), got = rows.reduce((a, r) => a + r.got, 0);
-  return { day: d?.day, rows, expected, got, share: expected ? got / expected : undefined };
+  const rows = itemsOf(d).map((r) => ({ ...r, got: r.measured + r.estimated, share: r.expected ? r.measured / r.expected : undefined }));
+  const sum = (k) => rows.reduce((a, r) => a + Number(r[k] ?? 0), 0);
+  const expected = sum('expected');
+  return { day: d?.day, rows, expected, measured: sum('measured'), estimated: sum('estimated'), meters: sum('meters'), share: expected ? sum('measured') / expected : undefined };
 }
 
 export function unreadByCause(d) {
   const count = new Map();
-  if (d?.causes) {
-    for (const [cause, n] of Array.isArray(d.causes) ? d.causes.map((c) => [c.cause, first(c.meters, c.n, c.count)]) : Object.entries(d.causes)) count.set(cause, n);
-  } else for (const m of itemsOf(d)) count.set(m.cause, (count.get(m.cause) || 0) + 1);
-  const list = [...count].map(([cause, n]) => ({ cause, n })).filter((c) => c.n).sort((a, b) => b.n - a.n);
-  return { list, total: list.reduce((a, c) => a + c.n, 0) };
+  for (const m of itemsOf(d)) count.set(m.cause, (count.get(m.cause) || 0) + 1);
+  const list = [...count].map(([cause, n]) => ({ cause, n })).sort((a, b) => b.n - a.n);
+  return { list, total: d?.total ?? itemsOf(d).length };
 }
 
+// Counters only grow: what came a second follows from two looks at them.
+let before = null;
 export function statusFigures(d) {
-  const parts = Object.entries(d?.components ?? d ?? {}).filter(([, v]) => v && typeof v === 'object' && v.state);
-  const pick = (...names) => {
-    for (const [, v] of parts) for (const n of names) if (typeof v[n] === 'number') return v[n];
-    return undefined;
-  };
+  const parts = Object.entries(d?.components ?? {}).filter(([, v]) => v?.state);
   const bad = parts.filter(([, v]) => v.state !== 'ok');
+  const collect = d?.components?.collect ?? {}, ingest = d?.components?.ingest ?? d?.components?.store ?? {};
+  const messages = ['mqtt', 'coap', 'push', 'poll'].reduce((a, k) => a + (collect[k + '_messages'] ?? 0), 0);
+  const now = performance.now();
+  let rate = before?.rate;
+  if (d && before && now - before.at > 900) rate = Math.max(0, messages - before.messages) / ((now - before.at) / 1000);
+  if (d && (!before || now - before.at > 900)) before = { at: now, messages, rate };
+  const pick = (o, ...names) => first(...names.map((n) => (typeof o[n] === 'number' ? o[n] : undefined)));
   return {
-    parts: parts.length, bad: bad.length, badNames: bad.map(([n]) => n).join(', '),
-    rate: pick('messages_per_second', 'rate', 'per_second'), total: pick('messages_total', 'messages', 'submitted'),
-    spool: pick('spool_waiting', 'waiting', 'backlog', 'queued', 'spool_bytes'), lag: pick('lag_seconds', 'lag_s', 'spool_lag_s', 'lag'),
+    parts: parts.length, bad: bad.length, badNames: bad.map(([n, v]) => v.reason ?? v.error ?? n).join(', '), rate, total: collect.mqtt_messages === undefined ? undefined : messages,
+    spool: pick(ingest, 'spool_messages', 'spool_waiting', 'waiting', 'queued', 'spool_bytes', 'backlog'), lag: pick(ingest, 'lag_s', 'lag_seconds', 'spool_lag_s', 'loader_lag_s'),
+    quarantined: ['mqtt', 'coap', 'push', 'poll'].reduce((a, k) => a + (collect[k + '_quarantined'] ?? 0), 0),
   };
 }
 
@@ -45,7 +48,7 @@ export const unitOf = (unit) => ({ Wh: ['kWh', 1000], varh: ['kvarh', 1000], W: 
 
 // Interval values of the curve answer, as two arrays for the chart.
 export function curveOf(d) {
-  const values = itemsOf(d?.values ? { items: d.values } : d);
+  const values = itemsOf(d);
   const [unit, by] = unitOf(d?.unit ?? '');
   const scale = 10 ** (d?.scaler ?? 0) / by;
   const at = (v) => (typeof v.at === 'number' ? v.at : Math.floor(Date.parse(v.at) / 1000));

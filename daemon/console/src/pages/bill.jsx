@@ -77,7 +77,8 @@ export default function Bill({ id }) {
   const traces = Object.fromEntries((e?.lines ?? []).map((l) => [l.line, l]));
   const m = (v) => money(v, b.currency, b.minor_digits);
   const reload = () => { api.reload(); why.reload(); };
-  const invoice = b?.invoice;
+  const invoices = useApi(b?.state === 'issued' || b?.state === 'reversed' ? `/invoices?account=${enc(b.account)}` : null);
+  const invoice = invoices.data?.items.find((i) => i.kind === 'invoice' && i.bill === b.bill)?.number;
   return (
     <>
       <Head title={t('bill.number', { bill: invoice ?? id })} crumbs={[[t('nav.bills'), '#/bills'], ...(b?.run ? [[t('run.number', { run: b.run }), `#/runs/${b.run}`]] : [])]} lead={b && `${b.party} · ${period(b.from, b.to)}`}>

@@ -25,7 +25,7 @@ function TakePayment({ customer, accounts, close, reload }) {
     const amount = Number(BigInt(m[1] + (m[2] || '').padEnd(digits, '0')));
     setBusy(true);
     try {
-      await call('POST', '/payments', { account: f.get('account'), amount, currency: customer.currency, method: f.get('method'), reference: f.get('reference') || undefined }, { key: key.current });
+      await call('POST', '/payments', { account: f.get('account'), amount, currency: customer.currency, channel: f.get('channel'), reference: f.get('reference') || `console-${key.current.slice(0, 12)}` }, { key: key.current });
       toast(t('pay.posted', { amount: money(amount, customer.currency, digits) }));
       close();
       reload();
@@ -38,7 +38,7 @@ function TakePayment({ customer, accounts, close, reload }) {
         <label class="field">{t('col.account')}<select name="account">{accounts.map((a) => <option key={a.number} value={a.number} selected={a === due}>{a.number} · {money(a.balance, customer.currency, digits)}</option>)}</select></label>
         <div class="cols">
           <label class="field">{t('pay.amount', { currency: customer.currency })}<input name="amount" inputMode="decimal" required defaultValue={plain(due?.balance)} autofocus /></label>
-          <label class="field">{t('pay.method')}<select name="method">{['cash', 'card', 'transfer'].map((x) => <option key={x} value={x}>{t('pay.' + x)}</option>)}</select></label>
+          <label class="field">{t('pay.method')}<select name="channel">{['cash', 'card', 'bank'].map((x) => <option key={x} value={x}>{t('pay.' + x)}</option>)}</select></label>
         </div>
         <label class="field">{t('pay.reference')}<input name="reference" autocomplete="off" /></label>
         {error && <Failure error={error} />}

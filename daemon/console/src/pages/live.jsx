@@ -1,29 +1,60 @@
-import { useEffect, useState } from 'preact/hooks';
-import { post } from '../lib/api.js';
-import { number, percent, t, time } from '../lib/i18n.js';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { post, query } from '../lib/api.js';
+import { date, number, percent, t, time } from '../lib/i18n.js';
 import { listen, watchConnection } from '../lib/live.js';
 import { enc } from '../lib/router.js';
 import { useApi, useLive } from '../lib/use.js';
-import { Act, Badge, Bar, Empty, Failure, Head, Loaded, Panel, Table, Tile, Waiting, When } from '../ui.jsx';
+import { Badge, Bar, Dialog, Empty, Failure, Head, Loaded, Panel, Table, Tile, toast, Waiting, When } from '../ui.jsx';
 import { completeness, statusFigures, sweepOf, unreadByCause } from '../lib/model.js';
 
-function Sweep({ api }) {
-  const s = sweepOf(api.data);
+function Sweep({ data }) {
+  const s = sweepOf(data);
+  if (!s.on) return <Empty title={t('sweep.off')}>{t('sweep.off.what')}</Empty>;
   if (!s.total) return <Empty title={t('sweep.none')}>{t('sweep.none.what')}</Empty>;
   const share = s.done / s.total;
   return (
     <div class="stack">
       <div>
-        <div class="head"><div class="strong">{t('sweep.progress', { n: s.total, done: number(s.done) })}</div><span class="tab strong">{percent(share)}</span></div>
+        <div class="head"><div class="strong">{t(s.run ? 'sweep.run' : 'sweep.progress', { n: s.total, done: number(s.done) })}</div><span class="tab strong">{percent(share)}</span></div>
         <Bar of={share} tone={share > 0.98 ? 'good' : undefined} label={t('sweep.title')} thick />
       </div>
       <ul class="legend tab">
         <li><i class="k4" />{t('sweep.read', { n: s.read })}</li>
-        <li><i class="k2" />{t('sweep.failed', { n: s.failed })}</li>
-        <li><i class="k6" />{t('sweep.waiting', { n: Math.max(0, s.total - s.done) })}</li>
-        {s.rate !== undefined && <li>{t('sweep.rate', { rate: number(s.rate, 1) })}</li>}
+        <li><i class="k2" />{t('sweep.failed', { n: s.failing })}</li>
+        <li><i class="k1" />{t('sweep.visiting', { n: s.visiting })}</li>
+        <li><i class="k6" />{t('sweep.waiting', { n: s.waiting })}</li>
+        {s.run && (s.finished ? <li>{t('sweep.finished')} <When at={s.finished} /></li> : s.forecast ? <li>{t('sweep.forecast')} <When at={s.forecast} /></li> : null)}
       </ul>
     </div>
+  );
+}
+
+function StartSweep({ close, done }) {
+  const form = useRef();
+  const [error, setError] = useState(null);
+  const day = (back) => { const d = new Date(Date.now() - back * 86400e3); return new Date(d - d.getTimezoneOffset() * 60e3).toISOString().slice(0, 10); };
+  const save = async (e) => {
+    e.preventDefault();
+    const f = form.current.elements, utc = (s) => new Date(s + 'T00:00:00').toISOString().replace('.000', '');
+    try {
+      await post('/sweep', { from: utc(f.from.value), to: utc(f.to.value) });
+      toast(t('sweep.started'));
+      close();
+      done();
+    } catch (x) { setError(x); }
+  };
+  return (
+    <Dialog title={t('sweep.start')} close={close}>
+      <form class="body" ref={form} onSubmit={save}>
+        <p class="soft">{t('sweep.start.what')}</p>
+        <div class="cols">
+          <label class="field">{t('run.from')}<input name="from" type="date" required defaultValue={day(1)} /></label>
+          <label class="field">{t('run.to')}<input name="to" type="date" required defaultValue={day(-1)} /></label>
+        </div>
+        {error && <Failure error={error} />}
+        <footer><button type="button" class="btn" onClick={close}>{t('cancel')}</button><button class="btn primary">{t('sweep.start')}</button></footer>
+      </form>
+    </Dialog>
   );
 }
 
@@ -44,7 +75,9 @@ function EventLog() {
 }
 
 export default function Live() {
-  const status = useApi('/status'), sweep = useApi('/sweep'), days = useApi('/completeness'), unread = useApi('/unread'), jobs = useApi('/jobs');
+  const [day, setDay] = useState('');
+  const [starting, start] = useState(false);
+  const status = useApi('/status'), sweep = useApi('/sweep'), days = useApi('/completeness' + query({ day })), unread = useApi('/unread' + query({ limit: 500 })), jobs = useApi('/jobs');
   const all = () => [status, sweep, days, unread, jobs].forEach((a) => a.reload());
   useLive(['sweep.', 'reading.', 'job.', 'meter.'], all, 10);
   const f = statusFigures(status.data);
@@ -52,12 +85,12 @@ export default function Live() {
   const tone = c.share === undefined ? '' : c.share >= 0.99 ? 'good' : c.share >= 0.95 ? 'warn' : 'bad';
   return (
     <>
-      <Head title={t('live.title')} lead={c.day ? t('live.lead', { day: c.day }) : undefined}>
-        <Act class="primary" run={async () => { await post('/sweep'); all(); }} done={t('sweep.started')}>{t('sweep.start')}</Act>
+      <Head title={t('live.title')} lead={c.day ? t('live.lead', { day: date(c.day) }) : '\u00a0'}>
+        <button class="btn primary" onClick={() => start(true)}>{t('sweep.start')}</button>
       </Head>
       {status.error && !status.data && <Failure error={status.error} retry={status.reload} />}
       <div class="tiles">
-        <Tile k={t('tile.complete')} v={percent(c.share)} tone={tone} n={c.expected ? t('tile.complete.of', { got: number(c.got), n: c.expected }) : t('tile.waiting')} />
+        <Tile k={t('tile.complete')} v={percent(c.share)} tone={tone} n={c.expected ? t('tile.complete.of', { got: number(c.measured), n: c.expected }) : t('tile.waiting')} />
         <Tile k={t('tile.unread')} v={unread.data ? number(causes.total) : '–'} tone={causes.total ? 'warn' : 'good'} n={t('tile.unread.why', { n: causes.list.length })} href="#/unread" />
         <Tile k={t('tile.rate')} v={number(f.rate, 1)} unit={t('per.second')} n={f.total !== undefined ? t('tile.rate.total', { n: f.total }) : undefined} />
         <Tile k={t('tile.spool')} v={number(f.spool)} n={f.lag !== undefined ? t('tile.spool.lag', { s: number(f.lag, 1) }) : t('tile.spool.what')} tone={f.lag > 60 ? 'warn' : ''} />
@@ -65,15 +98,16 @@ export default function Live() {
       </div>
       <div class="cols wide-first">
         <div class="stack">
-          <Panel title={t('sweep.title')}>{sweep.data ? <Sweep api={sweep} /> : sweep.error ? <Failure error={sweep.error} retry={sweep.reload} /> : <Waiting lines={3} />}</Panel>
-          <Panel title={t('branches.title')} flush aside={c.day}>
+          <Panel title={t('sweep.title')}>{sweep.data ? <Sweep data={sweep.data} /> : sweep.error ? <Failure error={sweep.error} retry={sweep.reload} /> : <Waiting lines={3} />}</Panel>
+          <Panel title={t('branches.title')} flush aside={<label class="day"><span class="sr">{t('col.day')}</span><input type="date" value={day || c.day || ''} onChange={(e) => setDay(e.target.value)} /></label>}>
             <Loaded api={days} lines={4}>{() => c.rows.length ? (
               <Table label={t('branches.title')} rows={c.rows} keyOf={(r) => r.branch} href={(r) => `#/meters?branch=${enc(r.branch)}`} columns={[
-                { key: 'branch', label: t('col.branch'), show: (r) => r.name || r.branch },
+                { key: 'branch', label: t('col.branch'), show: (r) => r.branch },
                 { key: 'bar', label: t('col.complete'), show: (r) => <Bar of={r.share} tone={r.share >= 0.99 ? 'good' : r.share >= 0.95 ? 'warn' : 'bad'} label={r.branch} /> },
                 { key: 'share', label: '%', num: true, show: (r) => percent(r.share) },
-                { key: 'meters', label: t('col.meters'), num: true, show: (r) => number(r.meters) },
-                { key: 'got', label: t('col.values'), num: true, show: (r) => `${number(r.got)} / ${number(r.expected)}` },
+                { key: 'meters', label: t('col.meters'), num: true, show: (r) => `${number(r.complete)} / ${number(r.meters)}` },
+                { key: 'missing', label: t('col.missing'), num: true, show: (r) => number(r.missing) },
+                { key: 'estimated', label: t('col.estimated'), num: true, show: (r) => number(r.estimated) },
               ]} />
             ) : <Empty title={t('branches.none')}>{t('branches.none.what')}</Empty>}</Loaded>
           </Panel>
@@ -100,6 +134,7 @@ export default function Live() {
           </Panel>
         </div>
       </div>
+      {starting && <StartSweep close={() => start(false)} done={all} />}
     </>
   );
 }

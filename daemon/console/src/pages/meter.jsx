@@ -15,11 +15,12 @@ function LoadCurve({ meter }) {
   const [span, setSpan] = useState(7);
   const [back, setBack] = useState(0);
   // The last day with data is where people want to look; a meter that fell silent shows its last week.
-  const last = Date.parse(meter.last_at ?? meter.last_reading_at ?? meter.last_interval_at ?? '') || Date.now();
+  const days = meter.days?.last ? Date.parse(meter.days.last + 'T23:59:59Z') : 0;
+  const last = Math.max(days, ...(meter.registers ?? []).map((r) => Date.parse(r.at) || 0)) || Date.parse(meter.last_received ?? '') || Date.now();
   const end = Math.ceil(last / DAY) * DAY - back * span * DAY;
   const iso = (ms) => new Date(ms).toISOString().replace('.000', '');
   const channel = INTERVAL[meter.commodity];
-  const api = useApi(`/meters/${enc(meter.meter ?? meter.serial)}/curve` + query({ channel, from: iso(end - span * DAY), to: iso(end) }));
+  const api = useApi(`/meters/${enc(meter.serial)}/curve` + query({ channel, from: iso(end - span * DAY), to: iso(end) }));
   const curve = useMemo(() => curveOf(api.data), [api.data]);
   const series = useMemo(() => [{ label: t('channel.' + channel), values: curve.values, stepped: true }], [curve]);
   const sum = curve.values.reduce((a, v) => a + (v ?? 0), 0);
@@ -50,6 +51,9 @@ function LoadCurve({ meter }) {
   );
 }
 
+const outcome = (r) => (r.read ? t('read.done', { n: r.values, s: number(r.duration_ms / 1000, 1) })
+  : `${t('cause.' + r.cause, { otherwise: r.text })}${r.detail ? `: ${r.detail}` : ''}`);
+
 function ReadNow({ serial, reload }) {
   const [result, set] = useState(null);
   const read = async () => {
@@ -57,16 +61,16 @@ function ReadNow({ serial, reload }) {
     try {
       const r = await post(`/meters/${enc(serial)}/read`);
       set(r);
-      setTimeout(reload, 1500);
-      setTimeout(reload, 5000);
+      reload();
+      toast(outcome(r), !r.read);
     } catch (e) {
       set(null);
       throw e;
     }
   };
-  useKeys({ r: () => read().then(() => toast(t('read.asked')), (e) => toast(e.message, true)) });
-  return <><Act class="primary" run={read} done={t('read.asked')}>{t('read.now')} <kbd aria-hidden="true">r</kbd></Act>
-    {result && !result.busy && <span class="small soft" role="status">{result.state ? t('state.' + result.state, { otherwise: result.state }) : t('read.asked')}</span>}</>;
+  useKeys({ r: () => !result?.busy && read().catch((e) => toast(e.message, true)) });
+  return <>{result && <span class={`small ${result.read ? 'good' : 'soft'}`} role="status">{result.busy ? t('read.asked') : outcome(result)}</span>}
+    <Act class="primary" run={read} disabled={result?.busy || undefined}>{t('read.now')} <kbd aria-hidden="true">r</kbd></Act></>;
 }
 
 export default function Meter({ id }) {
@@ -74,7 +78,8 @@ export default function Meter({ id }) {
   useLive(['reading.', 'meter.'], api.reload);
   const m = api.data;
   const registers = m?.registers ?? [], events = m?.events ?? [];
-  const installations = m?.installations ?? (m?.installation ? [m.installation] : []);
+  const where = useApi(`/meters/${enc(id)}/installations`);
+  const installations = where.data?.items ?? [];
   return (
     <>
       <Head title={m?.serial ?? id} crumbs={[[t('nav.meters'), '#/meters']]} lead={m && [m.maker, m.model, t('commodity.' + m.commodity)].filter(Boolean).join(' · ')}>
@@ -83,7 +88,7 @@ export default function Meter({ id }) {
       <Loaded api={api} lines={8}>{() => (
         <div class="cols wide-first">
           <div class="stack">
-            <LoadCurve meter={m} key={m.last_at} />
+            <LoadCurve meter={m} />
             <Panel title={t('events.title')} flush>
               {events.length ? <Table label={t('events.title')} rows={events.slice(0, 30)} columns={[
                 { key: 'at', label: t('time'), show: (e) => dateTime(e.at) },
@@ -95,8 +100,7 @@ export default function Meter({ id }) {
             <Panel title={t('meter.facts')}>
               <Facts rows={[
                 [t('col.state'), <Badge state={m.state} />],
-                [t('col.last'), <When at={m.last_at ?? m.last_reading_at ?? m.last_received_at} />],
-                [t('col.unread'), m.cause && t('cause.' + m.cause, { otherwise: m.cause })],
+                [t('col.last'), <When at={m.last_received} />],
                 [t('col.protocol'), m.protocol?.toUpperCase()], [t('col.identity'), <code>{m.identity}</code>],
                 [t('col.address'), m.address && typeof m.address === 'object' ? <code>{[m.address.host, m.address.port].filter(Boolean).join(':') || m.address.topic || m.address.path}</code> : undefined],
                 [t('col.period'), m.period_s && t('minutes', { n: m.period_s / 60 })], [t('col.branch'), m.branch],
@@ -104,7 +108,7 @@ export default function Meter({ id }) {
             </Panel>
             <Panel title={t('registers.title')} flush>
               {registers.length ? <Table label={t('registers.title')} rows={registers} keyOf={(r) => r.channel} columns={[
-                { key: 'channel', label: t('col.register'), show: (r) => t('channel.' + (r.code ?? r.channel), { otherwise: r.name ?? r.code ?? String(r.channel) }) },
+                { key: 'channel', label: t('col.register'), show: (r) => t('channel.' + r.channel, { otherwise: r.name ?? r.channel }) },
                 { key: 'value', label: t('col.value'), num: true, show: (r) => quantity(r.value, r.unit, r.scaler, 3) },
                 { key: 'at', label: t('col.when'), show: (r) => <When at={r.at} /> },
               ]} /> : <Empty title={t('registers.none')} />}

@@ -11,7 +11,7 @@ export default function Meters({ search }) {
   const q = search.get('q') || '', branch = search.get('branch') || '', state = search.get('state') || '';
   const [text, setText] = useState(q);
   const branches = useApi('/branches');
-  const api = useApi('/meters' + query({ q, branch, state, cursor: search.get('after') }));
+  const api = useApi('/meters' + query({ q, branch, state, after: search.get('after'), limit: 100 }));
   const filter = (more) => setSearch({ q, branch, state, ...more });
   return (
     <>
@@ -26,13 +26,13 @@ export default function Meters({ search }) {
       </form>
       <Panel title={t('nav.meters')} flush aside={api.data?.total !== undefined ? t('meters.count', { n: api.data.total }) : undefined}>
         <Loaded api={api} lines={9} empty={<Empty title={t('meters.none')}>{t('meters.none.what')}</Empty>}>{(d) => (
-          <Table label={t('nav.meters')} rows={d.items} keyOf={(m) => m.meter ?? m.meter_id} href={(m) => `#/meters/${enc(m.serial)}`} columns={[
+          <Table label={t('nav.meters')} rows={d.items} keyOf={(m) => m.meter_id} href={(m) => `#/meters/${enc(m.serial)}`} columns={[
             { key: 'serial', label: t('col.serial') },
             { key: 'model', label: t('col.model'), show: (m) => [m.maker, m.model].filter(Boolean).join(' ') },
             { key: 'commodity', label: t('col.commodity'), show: (m) => t('commodity.' + m.commodity) },
             { key: 'protocol', label: t('col.protocol'), show: (m) => m.protocol?.toUpperCase() },
             { key: 'branch', label: t('col.branch') },
-            { key: 'last', label: t('col.last'), show: (m) => <When at={m.last_at ?? m.last_reading_at ?? m.last_received_at} /> },
+            { key: 'last', label: t('col.last'), show: (m) => <When at={m.last_received} /> },
             { key: 'state', label: t('col.state'), show: (m) => <Badge state={m.state} /> },
           ]} />
         )}</Loaded>

@@ -24,9 +24,11 @@ export default function Unread({ search }) {
           <Table label={t('unread.meters')} rows={d.items.filter((m) => !cause || m.cause === cause)} keyOf={(m) => m.meter ?? m.serial} href={(m) => `#/meters/${enc(m.serial ?? m.meter)}`} columns={[
             { key: 'serial', label: t('col.serial') },
             { key: 'cause', label: t('unread.cause'), show: (m) => <span class="strong">{t('cause.' + m.cause, { otherwise: m.cause })}</span> },
-            { key: 'evidence', label: t('unread.evidence'), show: (m) => m.evidence ?? m.detail },
-            { key: 'next', label: t('unread.next'), show: (m) => m.next_step ?? m.next ?? t('next.' + m.cause, { otherwise: '' }) },
-            { key: 'last', label: t('col.last'), show: (m) => <When at={m.last_at ?? m.last_reading_at ?? m.last_success_at} /> },
+            { key: 'evidence', label: t('unread.evidence'), show: (m) => m.detail || m.text },
+            { key: 'next', label: t('unread.next'), show: (m) => t('next.' + m.cause, { otherwise: t('next.other') }) },
+            { key: 'failures', label: t('col.failures'), num: true, show: (m) => number(m.failures) },
+            { key: 'last', label: t('col.lastread'), show: (m) => <When at={m.last_read} /> },
+            { key: 'again', label: t('col.nexttry'), show: (m) => <When at={m.next_try} /> },
           ]} />
         )}</Loaded>
       </Panel>
