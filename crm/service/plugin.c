@@ -96,12 +96,16 @@ static enum hr_status check_type(struct hr_call *call, struct opening *o)
 
 static enum hr_status check_customer(struct hr_call *call, struct opening *o)
 {
-        const char *customer = host->param(call, "customer"),
-                   *point = host->param(call, "service_point");
+        const char *customer = or_else(host->param(call, "customer"), host->param(call, "account"));
+        const char *point = host->param(call, "service_point");
         const char *params[2];
         struct hr_rows *rows;
-        enum hr_status s = host->query(call, sql_customer, 1, &customer, &rows);
+        enum hr_status s;
 
+        if (!customer)
+                return host->reject(call, 422, "customer_missing", "customer",
+                                    "Say for whom: a customer's id, or an account number");
+        s = host->query(call, sql_customer, 1, &customer, &rows);
         if (s != HR_OK)
                 return s;
         if (!host->rows_count(rows))
@@ -357,7 +361,8 @@ static enum hr_status init(const struct hr_host *h)
 static const struct hr_param no_params[] = { { NULL } };
 static const struct hr_param create_params[] = {
         { "type", HR_TEXT, HR_BODY, true, "request type code" },
-        { "customer", HR_TEXT, HR_BODY, true, "customer id or account number" },
+        { "customer", HR_TEXT, HR_BODY, false, "customer id or account number" },
+        { "account", HR_TEXT, HR_BODY, false, "account number, where no customer is given" },
         { "text", HR_TEXT, HR_BODY, true, "what it is about", NULL, 1, 8000 },
         { "service_point", HR_TEXT, HR_BODY, false, "service point code" },
         { "channel", HR_TEXT, HR_BODY, false, "where it came in (office)", CHANNELS },
@@ -440,7 +445,7 @@ static const struct hr_operation operations[] = {
           "thread:at,actor,channel,text" },
         { "request.create", "request.write", "POST", "/v1/requests", "request create",
           "Open a service request", create_params, HR_OP_WRITE, request_create, NULL },
-        { "request.reply", "request.write", "POST", "/v1/requests/{number}/messages",
+        { "request.reply", "request.write", "POST", "/v1/requests/{number}/reply",
           "request reply NUMBER", "Add to a request's thread, move its step or state", reply_params,
           HR_OP_WRITE, request_reply, NULL },
         { "request.assign", "request.write", "POST", "/v1/requests/{number}/assign",

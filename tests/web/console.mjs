@@ -45,7 +45,7 @@ const context = await browser.newContext({ viewport: { width: 1360, height: 860 
 const page = await context.newPage();
 const errors = [], foreign = [];
 let quiet = false; // while a refusal is provoked on purpose
-page.on('console', (m) => { if (m.type() === 'error' && !quiet) errors.push(m.text()); });
+page.on('console', (m) => { if (m.type() === 'error' && !quiet) errors.push(`${m.text()} ${m.location().url}`); });
 page.on('pageerror', (e) => errors.push(String(e)));
 page.on('request', (r) => { if (!r.url().startsWith(root) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
 let wire = 0;

@@ -64,7 +64,7 @@ export const Badge = ({ state, tone, children }) => <span class={`badge ${tone ?
 export const When = ({ at }) => (at ? <time dateTime={at} title={dateTime(at)}>{ago(at)}</time> : <span class="faint">–</span>);
 
 // A problem of the API as text a person can act on.
-export const Failure = ({ error, retry }) => (
+export const Failure = ({ error, retry }) => error.code === 'unknown_route' ? <Empty title={t('error.absent')}>{t('error.absent.what')}</Empty> : (
   <div class="notice bad" role="alert">
     <strong>{error.code === 'offline' ? t('error.offline') : error.status === 403 ? t('error.forbidden') : error.status === 404 ? t('error.missing') : t('error.title')}</strong>
     <span>{error.code === 'offline' ? t('error.offline.what') : error.message}</span>

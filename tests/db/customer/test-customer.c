@@ -336,6 +336,13 @@ static void exchange(void)
         CU_ASSERT_STRING_EQUAL(fixture_sql(f, "select end_read->>'energy.import.total' from "
                                               "crm.installation where end_read is not null"),
                                "1234");
+        CU_ASSERT_EQUAL(call("meter.installations", "{\"meter\":\"EL-2\"}", &reply), 200);
+        is(reply, "items.0.service_point", "SP1");
+        is(reply, "items.0.installed", "true");
+        is(reply, "items.0.address", "12 Trần Phú, Hà Nội");
+        CU_ASSERT_EQUAL(call("meter.installations", "{\"meter\":\"EL-1\"}", &reply), 200);
+        is(reply, "items.0.installed", "false");
+        is(reply, "items.0.customer", "");
         CU_ASSERT_STRING_EQUAL(fixture_sql(f, "select state from mdm.meter where serial = 'EL-1'"),
                                "removed");
         CU_ASSERT_EQUAL(

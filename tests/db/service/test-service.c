@@ -86,6 +86,13 @@ static void refusals(void)
 {
         char *reply;
 
+        CU_ASSERT_EQUAL(call("request.create", "{\"type\":\"other\",\"text\":\"x\"}", &reply), 422);
+        is(reply, "code", "customer_missing");
+        CU_ASSERT_EQUAL(call("request.create",
+                             "{\"type\":\"other\",\"account\":\"A-9\",\"text\":\"x\"}", &reply),
+                        422);
+        is(reply, "code", "unknown_customer");
+
         CU_ASSERT_EQUAL(call("request.create",
                              "{\"type\":\"nothing\",\"customer\":\"A-1\",\"text\":\"x\"}", &reply),
                         422);

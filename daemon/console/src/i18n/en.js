@@ -165,4 +165,5 @@ export default {
   'period.off_peak': 'off-peak',
   'period.offpeak': 'off-peak',
   'period.normal': 'normal',
+  'error.absent': 'Not part of this installation', 'error.absent.what': 'The plugin that answers this is not loaded.',
 };

@@ -148,4 +148,5 @@ export default {
   'period.off_peak': 'thấp điểm',
   'period.offpeak': 'thấp điểm',
   'period.normal': 'bình thường',
+  'error.absent': 'Không có trong cài đặt này', 'error.absent.what': 'Phần mở rộng trả lời việc này chưa được nạp.',
 };

@@ -30,17 +30,12 @@ let before = null;
 export function statusFigures(d) {
   const parts = Object.entries(d?.components ?? {}).filter(([, v]) => v?.state);
   const bad = parts.filter(([, v]) => v.state !== 'ok');
-  const collect = d?.components?.collect ?? {}, ingest = d?.components?.ingest ?? d?.components?.store ?? {};
-  const messages = ['mqtt', 'coap', 'push', 'poll'].reduce((a, k) => a + (collect[k + '_messages'] ?? 0), 0);
-  const now = performance.now();
-  let rate = before?.rate;
-  if (d && before && now - before.at > 900) rate = Math.max(0, messages - before.messages) / ((now - before.at) / 1000);
-  if (d && (!before || now - before.at > 900)) before = { at: now, messages, rate };
-  const pick = (o, ...names) => first(...names.map((n) => (typeof o[n] === 'number' ? o[n] : undefined)));
+  const ingest = d?.components?.ingest, now = performance.now(), total = ingest?.submitted_total;
+  if (ingest && (!before || now - before.at > 900))
+    before = { at: now, total, rate: before ? Math.max(0, total - before.total) / ((now - before.at) / 1000) : undefined };
   return {
-    parts: parts.length, bad: bad.length, badNames: bad.map(([n, v]) => v.reason ?? v.error ?? n).join(', '), rate, total: collect.mqtt_messages === undefined ? undefined : messages,
-    spool: pick(ingest, 'spool_messages', 'spool_waiting', 'waiting', 'queued', 'spool_bytes', 'backlog'), lag: pick(ingest, 'lag_s', 'lag_seconds', 'spool_lag_s', 'loader_lag_s'),
-    quarantined: ['mqtt', 'coap', 'push', 'poll'].reduce((a, k) => a + (collect[k + '_quarantined'] ?? 0), 0),
+    parts: parts.length, bad: bad.length, badNames: bad.map(([n, v]) => v.reason ?? v.error ?? n).join(', '), total, rate: before?.rate ?? (ingest ? 0 : undefined),
+    spool: ingest && Math.max(0, ingest.durable_total - ingest.loaded_total), lag: ingest && ingest.lag_ms / 1000,
   };
 }
 

@@ -80,6 +80,10 @@ export default function Live() {
   const status = useApi('/status'), sweep = useApi('/sweep'), days = useApi('/completeness' + query({ day })), unread = useApi('/unread' + query({ limit: 500 })), jobs = useApi('/jobs');
   const all = () => [status, sweep, days, unread, jobs].forEach((a) => a.reload());
   useLive(['sweep.', 'reading.', 'job.', 'meter.'], all, 10);
+  // Yesterday without a value expected: the last day the first meter has is more to the point.
+  const first = useApi(days.data && !day && !completeness(days.data).expected ? '/meters?limit=1' : null);
+  const meter = useApi(first.data?.items[0] ? `/meters/${enc(first.data.items[0].serial)}` : null);
+  useEffect(() => { if (meter.data?.days?.last && !day) setDay(meter.data.days.last); }, [meter.data]);
   const f = statusFigures(status.data);
   const c = completeness(days.data), causes = unreadByCause(unread.data);
   const tone = c.share === undefined ? '' : c.share >= 0.99 ? 'good' : c.share >= 0.95 ? 'warn' : 'bad';

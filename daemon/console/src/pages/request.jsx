@@ -63,7 +63,7 @@ function Answer({ r, reload }) {
     if (f.get('state') !== r.state) body.state = f.get('state');
     setBusy(true);
     try {
-      await post(`/requests/${enc(r.number)}/messages`, body);
+      await post(`/requests/${enc(r.number)}/reply`, body);
       setError(null);
       form.current.reset();
       reload();
