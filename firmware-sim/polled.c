@@ -313,8 +313,8 @@ static int listen_one(struct listener *l, unsigned port)
         l->meter->port = ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
                                                        : ((struct sockaddr_in *)&a)->sin_port);
         if (l->meter->kind == SIM_MODBUS)
-                snprintf(l->meter->identity, sizeof l->meter->identity, "%s:%u/1", l->sim->opt.host,
-                         l->meter->port);
+                snprintf(l->meter->identity, sizeof l->meter->identity, "%s:%u/1",
+                         sim_public_host(l->sim), l->meter->port);
         return 0;
 }
 

@@ -17,7 +17,7 @@ static void put_str(struct buf *b, const char *name, const char *value)
 
 static void put_address(struct buf *b, const struct sim *s, const struct meter *m)
 {
-        const char *host = !strcmp(s->opt.host, "0.0.0.0") ? "127.0.0.1" : s->opt.host;
+        const char *host = sim_public_host(s);
 
         buf_put_str(b, "\"address\":{");
         switch (m->kind) {

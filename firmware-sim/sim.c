@@ -34,6 +34,13 @@ int64_t sim_data_end(const struct sim *s)
         return now - now % METER_PERIOD_S;
 }
 
+const char *sim_public_host(const struct sim *s)
+{
+        if (!strcmp(s->opt.host, "0.0.0.0"))
+                return "127.0.0.1";
+        return !strcmp(s->opt.host, "::") ? "::1" : s->opt.host;
+}
+
 bool sim_chance(struct sim *s, double percent)
 {
         return percent > 0 && (double)(sim_random(&s->random) % 1000000) < percent * 10000;

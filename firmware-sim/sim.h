@@ -47,6 +47,8 @@ int64_t sim_now(const struct sim *s);
 /* End of what the meters have measured: the last whole quarter before the clock, at most --to
  * unless --live. */
 int64_t sim_data_end(const struct sim *s);
+/* Where others reach the polled meters: --host, or loopback when they listen everywhere. */
+const char *sim_public_host(const struct sim *s);
 /* True with a chance of @percent. */
 bool sim_chance(struct sim *s, double percent);
 /* Whether a message may leave now; counts it. */
