@@ -173,5 +173,25 @@ wait $pid
 rc=$?
 [ $rc = 0 ] && ok || { bad "ended with $rc"; cat "$dir/err"; }
 grep -q "ERROR: AddressSanitizer\|runtime error" "$dir/err" && { bad sanitizer; cat "$dir/err"; }
+
+# The same over TLS.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+        -keyout "$dir/key.pem" -out "$dir/cert.pem" >"$dir/null" 2>&1
+"$serve" --tls "$dir/cert.pem" "$dir/key.pem" tests/db/host/plug.so >"$dir/out" 2>"$dir/err" &
+pid=$!
+for _ in $(seq 100); do grep -q ^ready "$dir/out" && break; sleep 0.1; done
+url=$(sed -n 's/^ready //p' "$dir/out")
+expect "TLS" 401 'strict-transport-security' -k "$url/v1/me"
+expect "TLS, cookie" 200 'SameSite=Strict; Max-Age=43200; Secure' -k -H "$json" -d '{"user":"admin","password":"headrace-demo","cookie":true}' "$url/v1/login"
+got=$(curl -s -k --http2 -o "$dir/null" -w '%{http_version}' "$url/v1/me")
+[ "$got" = 1.1 ] && ok || bad "HTTP/2 was taken up: $got"
+curl -s -k --tls-max 1.1 -m 5 -o "$dir/null" "$url/v1/me" && bad "TLS 1.1 was accepted" || ok
+got=$(timeout 5 curl -s -m 4 "http${url#https}/v1/me")
+[[ $got != *unauthenticated* ]] && ok || bad "plain HTTP on the TLS port: $got"
+kill -TERM $pid
+wait $pid
+rc=$?
+[ $rc = 0 ] && ok || { bad "ended with $rc"; cat "$dir/err"; }
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -265,6 +265,7 @@ static void test_permissions(void)
         CU_ASSERT_TRUE(permission_matches("meter.*", "meter.read"));
         CU_ASSERT_FALSE(permission_matches("meter.*", "meters.read"));
         CU_ASSERT_FALSE(permission_matches("meter.*", "meter"));
+        CU_ASSERT_FALSE(permission_matches("met*", "meter.read"));
         CU_ASSERT_TRUE(permission_matches("a.b *", "run.approve"));
         CU_ASSERT_FALSE(permission_matches("run.read run.write", "run.approve"));
         CU_ASSERT_FALSE(permission_matches("run.readx", "run.read"));
