@@ -590,6 +590,56 @@ int apdu_envelope_decode(const uint8_t *p, size_t n, struct apdu_envelope *ret)
         return 0;
 }
 
+static struct apdu_field take_field(struct axdr_reader *r)
+{
+        struct apdu_field f = { 0 };
+        size_t n;
+
+        if (axdr_length(r, &n)) {
+                f.p = take(r, n);
+                f.n = f.p ? n : 0;
+        }
+        return f;
+}
+
+int apdu_general_decode(const uint8_t *p, size_t n, struct apdu_general *ret)
+{
+        struct apdu_general g = { .choice = APDU_KEY_NONE };
+        struct apdu_field content;
+        struct axdr_reader r;
+        uint8_t choice;
+
+        axdr_reader_init(&r, p, n);
+        if (take_byte(&r) != APDU_GENERAL_CIPHERING)
+                return r.error ? r.error : DLMS_E_APDU;
+        g.transaction = take_field(&r);
+        g.originator = take_field(&r);
+        g.recipient = take_field(&r);
+        g.time = take_field(&r);
+        g.other = take_field(&r);
+        if (take_byte(&r)) {
+                choice = take_byte(&r);
+                if (r.error)
+                        return r.error;
+                if (choice > APDU_KEY_AGREED)
+                        return DLMS_E_APDU;
+                g.choice = (enum apdu_key_choice)choice;
+                if (choice == APDU_KEY_AGREED)
+                        g.key_parameters = take_field(&r);
+                else
+                        g.key_id = take_byte(&r);
+                if (choice != APDU_KEY_IDENTIFIED)
+                        g.key_data = take_field(&r);
+        }
+        content = take_field(&r);
+        if (finish(&r))
+                return finish(&r);
+        g.offset = (size_t)(content.p - p);
+        g.n = content.n;
+        *ret = g;
+        return 0;
+}
+
 uint8_t apdu_ciphered_tag(uint8_t plain, bool dedicated)
 {
         if (plain >= APDU_GET_REQUEST && plain <= APDU_ACTION_RESPONSE)

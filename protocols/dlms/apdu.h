@@ -174,6 +174,29 @@ bool apdu_is_ciphered(uint8_t tag);
 int apdu_envelope_decode(const uint8_t *p, size_t n, struct apdu_envelope *ret);
 /* glo- or ded- tag of a plain one; 0 = there is none. */
 uint8_t apdu_ciphered_tag(uint8_t plain, bool dedicated);
+/* general-ciphering: who to whom, and which key (Green Book 9.5). Borrowed from the input. */
+struct apdu_field {
+        const uint8_t *p;
+        size_t n;
+};
+
+enum apdu_key_choice {
+        APDU_KEY_NONE = -1,
+        APDU_KEY_IDENTIFIED = 0, /* key_id */
+        APDU_KEY_WRAPPED = 1,    /* kek_id in key_id, wrapped key in key_data */
+        APDU_KEY_AGREED = 2,     /* parameters and data of the key agreement */
+};
+
+struct apdu_general {
+        struct apdu_field transaction, originator, recipient, time, other;
+        enum apdu_key_choice choice;
+        uint8_t key_id;
+        struct apdu_field key_parameters, key_data;
+        size_t offset, n; /* of SC, counter, ciphertext, tag in the input */
+};
+
+int apdu_general_decode(const uint8_t *p, size_t n, struct apdu_general *ret);
+
 /* Bytes an envelope puts before a protected text of @n bytes. */
 size_t apdu_put_envelope(uint8_t *out, uint8_t tag, const uint8_t *title, size_t n);
 enum { APDU_ENVELOPE_MAX = 1 + 9 + 5 };

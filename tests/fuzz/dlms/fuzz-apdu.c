@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         struct apdu_response a;
         struct apdu_envelope env;
         struct apdu_request q;
+        struct apdu_general g;
         struct apdu_block b;
 
         apdu_plausible(data, n);
@@ -35,6 +36,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                 inside(b.data, b.n, data, n);
         if (apdu_envelope_decode(data, n, &env) == 0 && env.offset + env.n != n)
                 abort();
+        if (apdu_general_decode(data, n, &g) == 0) {
+                inside(g.transaction.p, g.transaction.n, data, n);
+                inside(g.key_data.p, g.key_data.n, data, n);
+                if (g.offset + g.n != n)
+                        abort();
+        }
         if (apdu_exception_decode(data, n, &x) == 0)
                 apdu_exception_error(&x);
         return 0;

@@ -227,6 +227,21 @@ static void cryptography(void)
         for (size_t i = 0; i < n_lines; i++)
                 CU_ASSERT(is_ok(i));
         unload();
+        load("vectors/crypto_suite1.jsonl");
+        for (size_t i = 0; i < n_lines; i++)
+                CU_ASSERT(is_ok(i));
+        unload();
+        /* A signature over another message is no signature. */
+        load_text("{\"name\":\"a\",\"op\":\"ecdsa-verify\",\"curve\":\"P-256\",\"public\":"
+                  "\"BAAFFDE06A8CB1C9DAE8D94023C601DBBB249254BA22EDD827E820BCA2BCC64362FBB83D86A82B"
+                  "87BB8B71"
+                  "61D2AAB5521911A946B97A284A90F7785CD9047D25\",\"message\":\"00\",\"signature\":"
+                  "\"B51BE089D0B682863B2217201E73A1A9031968A9B4121DCBC3281A69739AF87429F5B3AC5471E7"
+                  "B6A04A2C"
+                  "0F2F8A25FD772A317DF97FC5463FEAC248EB8AB8BE\"}\n");
+        CU_ASSERT(!is_ok(0));
+        CU_ASSERT(strncmp(string(answer[0], "error"), "tag", 3) == 0);
+        unload();
 }
 
 static void sessions(void)
