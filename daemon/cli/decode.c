@@ -271,12 +271,41 @@ static void put_ciphering(struct decode *d, const struct dlms_unpacked *u, bool 
         buf_put_u8(b, '}');
 }
 
-static void decode_bytes(struct decode *d, size_t n, const struct dlms_keys *keys,
-                         const uint8_t *title)
+/* One message from @p; how many bytes it took, 0 = it could not be decoded. */
+static size_t decode_message(struct decode *d, const uint8_t *p, size_t n,
+                             const struct dlms_keys *keys, const uint8_t *title, bool first)
 {
         static const char *const layers[] = { "apdu", "wrapper", "hdlc", "mbus" };
         struct dlms_unpacked u = { 0 };
-        int e;
+        int e = dlms_unpack(p, n, false, d->crypto, keys, title, d->work, d->cap, &u);
+
+        if (first)
+                buf_printf(decode_member(d, "layer"), "\"%s\"", layers[u.layer]);
+        if (first && u.ciphered)
+                put_ciphering(d, &u, e == 0);
+        if (e == DLMS_E_APDU && u.layer == DLMS_LAYER_MBUS) {
+                decode_fail(d,
+                            "an M-Bus telegram without DLMS inside; this decoder knows DLMS over "
+                            "M-Bus");
+                return 0;
+        }
+        if (e) {
+                decode_fail_dlms(d, e);
+                return 0;
+        }
+        if (first && u.ciphered)
+                decode_put_hex(decode_member(d, "plain_hex"), u.apdu, u.apdu_len);
+        if (first)
+                decode_describe(decode_member(d, "apdu"), u.apdu, u.apdu_len);
+        decode_objects(d, u.apdu, u.apdu_len, first && u.layer == DLMS_LAYER_HDLC && !u.ciphered);
+        return u.used;
+}
+
+/* All messages in the bytes; what is told beside the objects is of the first. */
+static void decode_bytes(struct decode *d, size_t n, const struct dlms_keys *keys,
+                         const uint8_t *title)
+{
+        size_t at = 0, used;
 
         if (n == 0) {
                 decode_fail(d, "no bytes");
@@ -286,23 +315,13 @@ static void decode_bytes(struct decode *d, size_t n, const struct dlms_keys *key
                 put_frames(d, d->bytes, n);
         if (is_link_only(d->bytes, n))
                 return;
-        e = dlms_unpack(d->bytes, n, false, d->crypto, keys, title, d->work, d->cap, &u);
-        buf_printf(decode_member(d, "layer"), "\"%s\"", layers[u.layer]);
-        if (u.ciphered)
-                put_ciphering(d, &u, e == 0);
-        if (e == DLMS_E_APDU && u.layer == DLMS_LAYER_MBUS) {
-                decode_fail(d, "an M-Bus telegram without DLMS inside; this decoder knows DLMS "
-                               "over M-Bus");
-                return;
-        }
-        if (e) {
-                decode_fail_dlms(d, e);
-                return;
-        }
-        if (u.ciphered)
-                decode_put_hex(decode_member(d, "plain_hex"), u.apdu, u.apdu_len);
-        decode_describe(decode_member(d, "apdu"), u.apdu, u.apdu_len);
-        decode_objects(d, u.apdu, u.apdu_len, u.layer == DLMS_LAYER_HDLC && !u.ciphered);
+        do {
+                used = decode_message(d, d->bytes + at, n - at, keys, title, at == 0);
+                at += used;
+                /* The flag that closes the last frame is none that opens another. */
+                while (at < n && d->bytes[0] == HDLC_FLAG && n - at == 1)
+                        at++;
+        } while (used > 0 && at < n && !d->error[0]);
 }
 
 /* ---- lines ---- */

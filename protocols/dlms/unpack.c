@@ -13,9 +13,10 @@ static bool has_llc(const uint8_t *p, size_t n)
         return n > LLC_SIZE && p[0] == 0xE6 && (p[1] == 0xE6 || p[1] == 0xE7) && p[2] == 0;
 }
 
-/* Information fields of all frames, joined; the LLC header is on the first only. */
+/* Information fields of the frames of one message, joined; the LLC header is on its first frame
+ * only, so that one behind a complete message begins the next. */
 static int join_hdlc(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, size_t *ret_len,
-                     bool *ret_damaged)
+                     size_t *ret_used, bool *ret_damaged)
 {
         size_t at = 0, len = 0;
         bool more = false;
@@ -41,6 +42,8 @@ static int join_hdlc(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, si
                         *ret_damaged = true;
                 else if (e)
                         return e;
+                if (len > 0 && !more && has_llc(f.info, f.info_len))
+                        break;
                 at += (size_t)size;
                 if (f.info_len == 0)
                         continue;
@@ -53,6 +56,7 @@ static int join_hdlc(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, si
                 more = f.segmented;
         }
         *ret_len = len;
+        *ret_used = at;
         if (len == 0)
                 return DLMS_E_TRUNCATED;
         return more ? DLMS_E_TRUNCATED : 0;
@@ -60,7 +64,7 @@ static int join_hdlc(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, si
 
 /* M-Bus long frames with the DLMS transport layer: 68 L L 68 C A CI STSAP DTSAP data CS 16; CI
  * counts segments in its low nibble and says "last" with bit 4. */
-static int join_mbus(const uint8_t *in, size_t n, uint8_t *buf, size_t *ret_len)
+static int join_mbus(const uint8_t *in, size_t n, uint8_t *buf, size_t *ret_len, size_t *ret_used)
 {
         size_t at = 0, len = 0;
         unsigned sequence = 0;
@@ -89,6 +93,7 @@ static int join_mbus(const uint8_t *in, size_t n, uint8_t *buf, size_t *ret_len)
                 at += size + 6;
         }
         *ret_len = len;
+        *ret_used = at;
         return last ? 0 : DLMS_E_TRUNCATED;
 }
 
@@ -136,20 +141,20 @@ static int join(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, struct 
 {
         uint16_t src, dst, length;
 
+        u->used = n;
         if (in[0] == HDLC_FLAG) {
                 u->layer = DLMS_LAYER_HDLC;
-                return join_hdlc(in, n, lenient, buf, &u->apdu_len, &u->damaged);
+                return join_hdlc(in, n, lenient, buf, &u->apdu_len, &u->used, &u->damaged);
         }
         if (n >= 4 && in[0] == 0x68 && in[3] == 0x68) {
                 u->layer = DLMS_LAYER_MBUS;
-                return join_mbus(in, n, buf, &u->apdu_len);
+                return join_mbus(in, n, buf, &u->apdu_len, &u->used);
         }
         if (n > WRAPPER_HEADER_SIZE && wrapper_read(in, &src, &dst, &length) == 0) {
                 u->layer = DLMS_LAYER_WRAPPER;
                 if (length > n - WRAPPER_HEADER_SIZE)
                         return DLMS_E_TRUNCATED;
-                if (length < n - WRAPPER_HEADER_SIZE)
-                        return DLMS_E_TRAILING;
+                u->used = WRAPPER_HEADER_SIZE + length;
                 memcpy(buf, in + WRAPPER_HEADER_SIZE, length);
                 u->apdu_len = length;
                 return 0;

@@ -23,6 +23,7 @@ struct dlms_unpacked {
         bool damaged;        /* a check sequence did not match but all bytes are there */
         const uint8_t *apdu; /* plain; points into the caller's buffer */
         size_t apdu_len;
+        size_t used; /* bytes of the input this message took; another may follow */
 };
 
 /* @buf (cap at least n) receives the joined and opened message. @keys and @crypto NULL = none;

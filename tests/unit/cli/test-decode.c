@@ -311,6 +311,25 @@ static void bit_flips(void)
         }
 }
 
+/* Two complete messages in one line: the objects of both; the second one's damage is told. */
+static void two_messages(void)
+{
+        static const char one[] = "7EA027010201105A87E6E7000F40000000090C07E5031702131A3AFF80000002"
+                                  "010600000BF35B057E";
+        char text[512];
+
+        snprintf(text, sizeof text, "{\"name\":\"two\",\"hex\":\"%s%s\"}\n", one, one);
+        load_text(text);
+        CU_ASSERT(is_ok(0));
+        CU_ASSERT_EQUAL(json_array_size(json_object_get(answer[0], "values")), 2);
+        CU_ASSERT_EQUAL(json_array_size(json_object_get(answer[0], "frames")), 2);
+        unload();
+        snprintf(text, sizeof text, "{\"name\":\"two\",\"hex\":\"%s%.60s\"}\n", one, one);
+        load_text(text);
+        CU_ASSERT(!is_ok(0));
+        unload();
+}
+
 static void bad_lines(void)
 {
         static const struct {
@@ -349,4 +368,4 @@ HR_TESTS("decode", { "pushes give their published values", pushes },
          { "published ciphertexts and tags", cryptography },
          { "sessions of an independent client and server", sessions },
          { "P1 and IEC 62056-21 telegrams", telegrams }, { "a flipped bit is refused", bit_flips },
-         { "lines that are none", bad_lines })
+         { "two messages in one line", two_messages }, { "lines that are none", bad_lines })
