@@ -12,6 +12,7 @@
 #include "key.h"
 #include "meter_ops.h"
 #include "meter_sql.h"
+#include "seal.h"
 
 #define HOST host_table
 
@@ -197,6 +198,107 @@ static enum hr_status quarantine_replay_op(struct hr_call *c)
         if (st == HR_OK)
                 st = HOST->query(c, sql_registry_notify, 0, NULL, NULL);
         return st == HR_OK ? reply(c, HOST->format(c, "{\"due\":%s}", n)) : st;
+}
+
+/* ---- sealing ---- */
+
+static enum hr_status seal_run_op(struct hr_call *c)
+{
+        const char *until = HOST->param(c, "until");
+        const char *json = until ? HOST->format(c, "{\"until\":\"%s\"}", until) : "{}";
+        int64_t id;
+        enum hr_status st = json ? HOST->submit_job(c, "meter.seal", json, &id) : HR_RETRY;
+
+        return st == HR_OK ? reply(c, HOST->format(c, "{\"job_id\":%" PRId64 "}", id)) : st;
+}
+
+static enum hr_status seal_status(struct hr_call *c, struct db_conn *conn, enum db_status st)
+{
+        if (st == DB_OK)
+                return HR_OK;
+        if (st == DB_RETRY || st == DB_UNKNOWN)
+                return HR_RETRY;
+        HOST->log(c, HR_ERROR, "sealing: %s", db_last_error(conn)->message);
+        return HR_FATAL;
+}
+
+struct seal_job {
+        struct seal_cut cut;
+        uint32_t after; /* meters up to this number are done */
+        int64_t total;
+};
+
+/* Where the job stands; a new one takes its cut first. */
+static enum hr_status seal_begin(struct hr_call *c, struct hr_job *job, struct db_conn *conn,
+                                 struct seal_job *ret)
+{
+        json_t *state = json_loads(HOST->job_state(job), 0, NULL);
+        json_t *params = json_loads(HOST->job_params(job), 0, NULL);
+        const char *until = json_string_value(json_object_get(params, "until"));
+        int64_t before = time(NULL) / 86400;
+        struct hr_rows *rows;
+        enum hr_status st = HOST->query(c, sql_seal_total, 0, NULL, &rows);
+
+        if (st == HR_OK)
+                ret->total = HOST->rows_int(rows, 0, "n");
+        if (until && civil_parse_date(until, &before))
+                st = HR_FATAL;
+        if (st == HR_OK && json_object_get(state, "upto")) {
+                ret->cut.upto = json_integer_value(json_object_get(state, "upto"));
+                ret->cut.before_day = json_integer_value(json_object_get(state, "before_day"));
+                ret->cut.now = json_integer_value(json_object_get(state, "now"));
+                ret->after = (uint32_t)json_integer_value(json_object_get(state, "after"));
+        } else if (st == HR_OK) {
+                st = seal_status(c, conn, seal_cut(conn, before, &ret->cut));
+        }
+        json_decref(state);
+        json_decref(params);
+        return st;
+}
+
+static enum hr_status seal_commit(struct hr_call *c, struct hr_job *job, const struct seal_job *s)
+{
+        char state[192];
+
+        snprintf(state, sizeof state,
+                 "{\"upto\":%" PRId64 ",\"before_day\":%" PRId64 ",\"now\":%" PRId64
+                 ",\"after\":%" PRIu32 "}",
+                 s->cut.upto, s->cut.before_day, s->cut.now, s->after);
+        return HOST->job_commit(c, job, state, s->after < s->total ? s->after : s->total, s->total);
+}
+
+static enum hr_status seal_job(struct hr_call *c, struct hr_job *job)
+{
+        struct seal_job s = { .after = 0 };
+        struct seal_stats stats = { 0 };
+        uint32_t lo = 1, hi = 0;
+        struct db_conn *conn = host_conn(c);
+        enum hr_status st = conn ? HOST->query(c, sql_seal_scope, 0, NULL, NULL) : HR_RETRY;
+
+        if (st == HR_OK)
+                st = seal_begin(c, job, conn, &s);
+        if (st == HR_OK)
+                st = seal_commit(c, job, &s);
+        while (st == HR_OK && lo) {
+                st = HOST->query(c, sql_seal_scope, 0, NULL, NULL);
+                conn = host_conn(c);
+                if (st != HR_OK || !conn)
+                        return st != HR_OK ? st : HR_RETRY;
+                st = seal_status(c, conn, seal_next(conn, &s.cut, s.after, &lo, &hi));
+                if (st != HR_OK || !lo)
+                        break;
+                st = seal_status(c, conn, seal_range(conn, &s.cut, lo, hi, &stats));
+                s.after = hi;
+                if (st == HR_OK)
+                        st = seal_commit(c, job, &s);
+        }
+        if (st == HR_OK)
+                st = seal_status(c, conn, seal_finish(conn));
+        if (st == HR_OK)
+                HOST->log(c, HR_INFO,
+                          "sealed %" PRIu64 " messages, %" PRIu64 " values into %" PRIu64 " blocks",
+                          stats.messages, stats.values, stats.blocks);
+        return st;
 }
 
 /* ---- import ---- */
@@ -467,6 +569,16 @@ static const struct hr_param quarantine_replay_params[] = {
         { NULL },
 };
 
+static const struct hr_param seal_params[] = {
+        { "until", HR_DATE, HR_BODY, false, "Seal UTC days before this one; today when absent" },
+        { NULL },
+};
+
+static const struct hr_job_type jobs[] = {
+        { "meter.seal", "seal.write", "Merge received readings into the days' blocks", seal_job },
+        { NULL },
+};
+
 static const struct hr_operation operations[] = {
         { "meter.list", "meter.read", "GET", "/v1/meters", "meter list", "Meters", list_params,
           HR_OP_READ, meter_list,
@@ -490,6 +602,9 @@ static const struct hr_operation operations[] = {
         { "quarantine.replay", "quarantine.write", "POST", "/v1/quarantine/replay",
           "quarantine replay", "Try quarantined messages again", quarantine_replay_params,
           HR_OP_WRITE, quarantine_replay_op, NULL },
+        { "seal.run", "seal.write", "POST", "/v1/seal", "seal run",
+          "Merge received readings into the days' blocks", seal_params, HR_OP_WRITE, seal_run_op,
+          NULL },
         { NULL },
 };
 
@@ -501,4 +616,5 @@ const struct hr_plugin meter_plugin = {
         .version = HEADRACE_VERSION,
         .summary = "Meters, readings, completeness, quarantine, sealing",
         .operations = operations,
+        .jobs = jobs,
 };

@@ -18,6 +18,17 @@ static enum db_status hold(struct db_conn *c, const char *id, const char *why)
         return db_query(c, sql_quarantine_hold, 2, params, NULL);
 }
 
+/* *@ret_done is cleared when the meter has come meanwhile: the row stays due. */
+static enum db_status unknown(struct db_conn *c, const char *id, bool *ret_done)
+{
+        struct db_rows *rows = NULL;
+        enum db_status st = db_query(c, sql_quarantine_unknown, 1, &id, &rows);
+
+        *ret_done = st != DB_OK || db_rows_count(rows);
+        db_rows_free(rows);
+        return st;
+}
+
 static enum db_status take_in(struct db_conn *c, const char *id, const struct registry_meter *m,
                               const char *source, const struct buf *payload)
 {
@@ -36,7 +47,8 @@ static enum db_status take_in(struct db_conn *c, const char *id, const struct re
 }
 
 static enum db_status replay_row(struct db_conn *c, const struct db_rows *rows, size_t row,
-                                 const struct registry_snapshot *s, registry_normalise *normalise)
+                                 const struct registry_snapshot *s, registry_normalise *normalise,
+                                 bool *ret_done)
 {
         int protocol = registry_protocol(db_rows_text(rows, row, PROTOCOL));
         const char *id = db_rows_text(rows, row, ID), *hex = db_rows_text(rows, row, PAYLOAD);
@@ -50,8 +62,9 @@ static enum db_status replay_row(struct db_conn *c, const struct db_rows *rows, 
         char why[256] = "unknown layout";
         enum db_status st;
 
+        *ret_done = true;
         if (!m)
-                return hold(c, id, "unknown meter");
+                return unknown(c, id, ret_done);
         raw = malloc(n + 1);
         if (!raw)
                 return DB_RETRY;
@@ -77,8 +90,12 @@ int quarantine_replay(struct db_conn *c, const struct registry_snapshot *s,
                 st = db_query(c, sql_inbox_partition_now, 0, NULL, NULL);
         if (st == DB_OK)
                 st = db_query(c, sql_quarantine_due, 0, NULL, &rows);
-        for (size_t i = 0; st == DB_OK && i < db_rows_count(rows); i++, n++)
-                st = replay_row(c, rows, i, s, normalise);
+        for (size_t i = 0; st == DB_OK && i < db_rows_count(rows); i++) {
+                bool done = true;
+
+                st = replay_row(c, rows, i, s, normalise, &done);
+                n += done;
+        }
         db_rows_free(rows);
         if (st == DB_OK)
                 st = db_commit(c);

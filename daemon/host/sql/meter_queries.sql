@@ -132,3 +132,10 @@ select count(*) as n from due
 
 -- name: registry_notify
 select nextval('mdm.registry_revision'), pg_notify('headrace_registry', '')
+
+-- name: seal_scope
+-- Sealing works on all branches, whoever asked for it.
+select set_config('headrace.branches', '*', true)
+
+-- name: seal_total
+select coalesce(max(meter_id), 0) as n from mdm.meter

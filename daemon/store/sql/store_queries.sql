@@ -81,6 +81,15 @@ from mdm.quarantine where state = 'due' order by quarantine_id limit 500 for upd
 -- name: quarantine_hold
 update mdm.quarantine set state = 'held', reason = $2, tried_at = now() where quarantine_id = $1::bigint
 
+-- name: quarantine_unknown
+-- Held again, unless its meter has come since the registry was read: then the next reading of it sees to it.
+update mdm.quarantine q set state = 'held', reason = 'unknown meter', tried_at = now()
+where quarantine_id = $1::bigint and not exists (
+        select from mdm.meter m join mdm.meter_model d using (model)
+        where m.state = 'active' and d.protocol = q.protocol
+          and m.identity in (q.identity, case d.protocol when 'dlms' then upper(q.identity) end))
+returning 1
+
 -- name: quarantine_take
 with taken as (
         update mdm.quarantine set state = 'replayed', meter_id = $2::int, tried_at = now()

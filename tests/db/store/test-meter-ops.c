@@ -229,6 +229,49 @@ static void test_reads(void)
         fixture_free(f);
 }
 
+static void test_seal_job(void)
+{
+        char *r;
+
+        begin();
+        CU_ASSERT_EQUAL(fixture_call(f, "seal.run", "{\"until\":\"2100-01-01\"}", &r), 200);
+        CU_ASSERT_STRING_NOT_EQUAL(json(r, "job_id"), "");
+        fixture_drain(f);
+        CU_ASSERT_STRING_EQUAL(
+                fixture_sql(
+                        f, "select status || ' ' || error from core.job where type = 'meter.seal'"),
+                "done ");
+        CU_ASSERT_STRING_EQUAL(
+                fixture_sql(f, "select n_exp || ' ' || n_ok || ' ' || ver from mdm.block join "
+                               "mdm.meter using (meter_id) where serial = 'R1'"),
+                "96 3 1");
+        CU_ASSERT_EQUAL(fixture_call(f, "meter.completeness",
+                                     "{\"day\":\"2026-03-01\",\"branch\":\"HN\"}", &r),
+                        200);
+        CU_ASSERT_STRING_EQUAL(json(r, "items.0.measured"), "3");
+        CU_ASSERT_STRING_EQUAL(json(r, "items.0.missing"), "93");
+        /* A value that changes says so. */
+        fixture_exec(f, "select mdm.put_intervals(meter_id, 1::smallint, '2026-03-01', 900, "
+                        "6::smallint, 3::smallint, array[50]) from mdm.meter where serial = 'R1'");
+        CU_ASSERT_EQUAL(fixture_call(f, "seal.run", "{\"until\":\"2100-01-01\"}", &r), 200);
+        fixture_drain(f);
+        CU_ASSERT_STRING_EQUAL(
+                fixture_sql(f, "select body->>'changed' || ' ' || (body->>'serial') || ' ' || "
+                               "(body->'days'->>0) from core.event where type = 'reading.changed'"),
+                "1 R1 2026-03-01");
+        CU_ASSERT_STRING_EQUAL(
+                fixture_sql(f, "select count(*) from core.event where type = 'readings.sealed'"),
+                "2");
+        CU_ASSERT_EQUAL(fixture_call(f, "meter.curve",
+                                     "{\"meter\":\"R1\",\"from\":\"2026-03-01T00:00:00Z\",\"to\":"
+                                     "\"2026-03-02T00:00:00Z\"}",
+                                     &r),
+                        200);
+        CU_ASSERT_STRING_EQUAL(json(r, "items.0.value"), "50");
+        CU_ASSERT_STRING_EQUAL(json(r, "items.0.status"), "6");
+        fixture_free(f);
+}
+
 HR_TESTS("store.meter_ops", { "import, keys, registry, replay", test_import },
          { "import refuses and says why", test_refusals },
-         { "list, show, curve, branches apart", test_reads })
+         { "list, show, curve, branches apart", test_reads }, { "sealing as a job", test_seal_job })
