@@ -4,7 +4,7 @@
  */
 #include <jansson.h>
 #include <netinet/in.h>
-#include <poll.h>
+#include <sys/poll.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/wait.h>

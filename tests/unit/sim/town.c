@@ -1,6 +1,6 @@
 #include "town.h"
 
-#include <poll.h>
+#include <sys/poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
