@@ -413,12 +413,17 @@ static int open_collect(struct daemon *d, const char *state_dir)
 
         if (!d->collects)
                 return 0;
-        r = registry_open(&d->registry, &ro);
-        if (r) {
-                log_error(NULL, "cannot open the registry of meters", LOG_S("why", strerror(-r)));
-                return r;
+        if (role_is(d, "concentrator")) {
+                o.spool = ingest_spool(d->ingest);
+        } else {
+                r = registry_open(&d->registry, &ro);
+                if (r) {
+                        log_error(NULL, "cannot open the registry of meters",
+                                  LOG_S("why", strerror(-r)));
+                        return r;
+                }
+                o.registry = d->registry;
         }
-        o.registry = d->registry;
         if (config_bool(d->config, "broker", "embedded")) {
                 o.mqtt_host = "127.0.0.1";
                 o.mqtt_port = (uint16_t)config_int(d->config, "broker", "port");
@@ -680,6 +685,7 @@ static void close_all(struct daemon *d)
         while (uv_run(&d->loop, UV_RUN_ONCE))
                 continue;
         host_free(d->host);
+        collect_free(d->collect); /* operations may have called it until here */
         registry_close(d->registry);
         services_close(d->services);
         db_close(d->db);

@@ -449,7 +449,18 @@ static void fill_status(struct collect *c, void *arg)
                            coap.pending, (unsigned long long)coap.refused_identity,
                            (unsigned long long)coap.handshake_errors,
                            (unsigned long long)coap.refused_block);
-        buf_printf(b, "\"meters\":%zu,\"state\":\"%s\"", registry_count(c->fleet->snapshot),
+        if (c->forward) {
+                struct forward_stats up;
+
+                forward_get_stats(c->forward, &up);
+                buf_printf(b,
+                           "\"upstream_connected\":%s,\"upstream_sent\":%llu,\"upstream_"
+                           "acknowledged\":%llu,",
+                           up.connected ? "true" : "false", (unsigned long long)up.sent,
+                           (unsigned long long)up.acknowledged);
+        }
+        buf_printf(b, "\"meters\":%zu,\"state\":\"%s\"",
+                   c->fleet->snapshot ? registry_count(c->fleet->snapshot) : 0,
                    mqtt.connected ? "ok" : "degraded");
         if (!mqtt.connected)
                 buf_put_str(b, ",\"reason\":\"no connection to the MQTT broker\"");

@@ -14,17 +14,30 @@ static void on_handle_closed(uv_handle_t *h)
         collect_part_closed(h->data);
 }
 
-static void free_all(struct collect *c)
+static void end(struct collect *c)
 {
         void (*closed)(void *) = c->closed;
         void *arg = c->closed_arg;
 
         poll_free(c);
         fleet_unref(c->fleet);
-        pthread_mutex_destroy(&c->lock);
-        free(c);
+        if (c->failed_open)
+                collect_free(c);
         if (closed)
                 closed(arg);
+}
+
+void collect_free(struct collect *c)
+{
+        if (!c)
+                return;
+        pthread_mutex_destroy(&c->lock);
+        free(c);
+}
+
+static void on_forward_closed(void *arg)
+{
+        collect_part_closed(arg);
 }
 
 /* These go when nothing is on its way to the disk any more: they answer what was. */
@@ -32,11 +45,15 @@ static void close_listeners(struct collect *c)
 {
         struct coap_server *coap = c->coap;
         struct push_server *push = c->push;
+        struct forward *forward = c->forward;
 
         c->coap = NULL;
         c->push = NULL;
+        c->forward = NULL;
         coap_server_close(coap);
         push_server_close(push);
+        if (forward)
+                forward_close(forward, on_forward_closed, c);
 }
 
 static void close_handles(struct collect *c)
@@ -51,15 +68,15 @@ void collect_part_closed(struct collect *c)
 {
         if (--c->open_parts > 0)
                 return;
-        if (c->coap || c->push) {
-                c->open_parts = (c->coap != NULL) + (c->push != NULL);
+        if (c->coap || c->push || c->forward) {
+                c->open_parts = (c->coap != NULL) + (c->push != NULL) + (c->forward != NULL);
                 close_listeners(c);
         } else if (c->open_handles) {
                 c->open_parts = c->open_handles;
                 c->open_handles = 0;
                 close_handles(c);
         } else {
-                free_all(c);
+                end(c);
         }
 }
 
@@ -113,11 +130,13 @@ static void on_refresh(uv_timer_t *t)
 
 static int open_parts(struct collect *c, const struct collect_options *o, struct buf *error)
 {
-        int r = poll_open(c, o, error);
+        int r = o->registry ? poll_open(c, o, error)
+                            : forward_open(&c->forward, c->loop, o->spool, c->config, o->state_dir,
+                                           error);
 
-        if (r == 0)
+        if (r >= 0)
                 r = mqtt_source_open(c, o, error);
-        if (r == 0)
+        if (r == 0 && o->registry)
                 r = coap_source_open(c, error);
         if (r == 0)
                 r = push_source_open(c, error);
@@ -138,10 +157,11 @@ int collect_open(struct collect **ret, const struct collect_options *options, st
         c->ingest = options->ingest;
         c->db = options->db;
         c->scope = (struct log_scope){ .key = "part", .value = "collect" };
-        s = registry_get(c->registry);
+        s = c->registry ? registry_get(c->registry) : NULL;
         c->fleet = fleet_new(s);
         if (!c->fleet) {
-                registry_unref(s);
+                if (s)
+                        registry_unref(s);
                 free(c);
                 return -ENOMEM;
         }
@@ -157,10 +177,12 @@ int collect_open(struct collect **ret, const struct collect_options *options, st
         r = open_parts(c, options, error);
         if (r < 0) {
                 /* What was opened goes with the next turns of the loop. */
+                c->failed_open = true;
                 collect_close(c, NULL, NULL);
                 return r;
         }
-        uv_timer_start(&c->refresh, on_refresh, 0, REFRESH_MS);
+        if (c->registry)
+                uv_timer_start(&c->refresh, on_refresh, 0, REFRESH_MS);
         *ret = c;
         return 0;
 }

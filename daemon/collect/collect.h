@@ -27,8 +27,10 @@ extern const struct config_section collect_config[];
 struct collect_options {
         uv_loop_t *loop;
         const struct config *config; /* borrowed, outlives the collect, like all here */
+        /* NULL: a concentrator. Everything pushed to it is kept raw and forwarded to [upstream]. */
         struct registry *registry;
         struct ingest *ingest;
+        struct spool *spool;   /* a concentrator's: ingest_spool() */
         struct db *db;         /* asked once what is stored already; NULL: read anew */
         const char *state_dir; /* invocation counters */
         /* The embedded broker: wins over [mqtt] host and port. NULL = as configured. */
@@ -39,8 +41,11 @@ struct collect_options {
 /* Owned result. 0, or -errno with a sentence for people in @error. */
 int collect_open(struct collect **ret, const struct collect_options *options, struct buf *error);
 /* Takes nothing more, ends visits, waits for what was handed to the ingest, acknowledges it, then
- * calls @closed (may be NULL) and is gone. Close the ingest after that. NULL: @closed at once. */
+ * calls @closed (may be NULL). Close the ingest after that. NULL: @closed at once. */
 void collect_close(struct collect *c, void (*closed)(void *arg), void *arg);
+/* The memory of a closed collect, when no other thread can call it any more; until then calls
+ * answer -ESHUTDOWN. NULL is fine. */
+void collect_free(struct collect *c);
 
 /* Appends a JSON object of every listener's and the sweep's figures and "state": "ok" or
  * "degraded". Any thread; fits host_add_status(). */

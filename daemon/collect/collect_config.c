@@ -1,4 +1,5 @@
 #include "collect.h"
+#include "forward.h"
 
 static const struct config_key mqtt_keys[] = {
         { "host", CONFIG_TEXT, NULL, "Broker; unset: no MQTT", NULL, 0, 0 },
@@ -15,6 +16,8 @@ static const struct config_key mqtt_keys[] = {
           "Filter of meters' messages; the third level names the meter. With $share/GROUP/ before "
           "it several "
           "daemons share the load",
+          NULL, 0, 0 },
+        { "concentrators", CONFIG_TEXT, "headrace/v1/up/+", "Filter of what concentrators forward",
           NULL, 0, 0 },
         { "batch", CONFIG_INT, "2000",
           "Messages held unacknowledged at most until they are on disk", NULL, 1, 60000 },
@@ -74,5 +77,6 @@ const struct config_section collect_config[] = {
         { "push", "DLMS meters that connect to us", push_keys },
         { "sweep", "Schedule of polled meters", sweep_keys },
         { "dlms", "DLMS/COSEM sessions", dlms_keys },
+        { "upstream", "Where a concentrator sends what it collects", forward_keys },
         { NULL, NULL, NULL },
 };

@@ -7,6 +7,7 @@
 #include "coap.h"
 #include "collect.h"
 #include "counters.h"
+#include "forward.h"
 #include "layout.h"
 #include "log.h"
 #include "models.h"
@@ -18,7 +19,7 @@
 /* A registry snapshot with its models parsed; visits keep a reference. */
 struct fleet {
         unsigned refs;
-        struct registry_snapshot *snapshot; /* owned reference */
+        struct registry_snapshot *snapshot; /* owned reference; NULL in a concentrator */
         size_t n_models, cap_models;
         struct fleet_model {
                 const char *profile;       /* the snapshot's pointer */
@@ -90,6 +91,7 @@ struct collect {
         struct mqtt *mqtt;
         struct coap_server *coap;
         struct push_server *push;
+        struct forward *forward;
 
         bool polling, seeded;
         struct sweep *sweep;
@@ -108,7 +110,7 @@ struct collect {
         struct call *calls; /* list, under lock */
         bool shut;          /* under lock */
 
-        bool closing;
+        bool closing, failed_open;
         unsigned open_handles, open_parts;
         void (*closed)(void *);
         void *closed_arg;

@@ -27,7 +27,8 @@ void fleet_unref(struct fleet *f)
         for (size_t i = 0; i < f->n_models; i++)
                 free(f->models[i].model);
         free(f->models);
-        registry_unref(f->snapshot);
+        if (f->snapshot)
+                registry_unref(f->snapshot);
         free(f);
 }
 

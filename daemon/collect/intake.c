@@ -151,7 +151,9 @@ void intake(struct collect *c, const struct intake_message *m, intake_done *done
                                  : "the message is empty");
                 return;
         }
-        meter = registry_by_identity(c->fleet->snapshot, m->protocol, m->identity);
+        meter = c->fleet->snapshot
+                        ? registry_by_identity(c->fleet->snapshot, m->protocol, m->identity)
+                        : NULL;
         if (meter) {
                 take(c, m, meter, p);
                 return;

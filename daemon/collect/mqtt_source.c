@@ -49,6 +49,33 @@ static bool identity_of(const char *topic, char *out, size_t cap)
         return true;
 }
 
+/* "headrace/v1/up/ID": a record of a concentrator's spool. False: none of ours. */
+static bool forwarded(const struct mqtt_message *msg, struct forward_record *r,
+                      struct intake_message *m)
+{
+        static const char *const protocols[] = { "dlms", "modbus", "mqtt", "coap" };
+
+        if (forward_parse(msg->payload, msg->len, r) < 0)
+                return false;
+        for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
+                if (strcmp(r->protocol, protocols[i]) == 0) {
+                        m->protocol = (enum meter_protocol)i;
+                        m->identity = r->identity;
+                        m->detail = r->detail;
+                        m->raw = r->raw;
+                        m->len = r->len;
+                        return true;
+                }
+        return false;
+}
+
+static bool from_concentrator(const char *topic)
+{
+        const char *id = strrchr(topic, '/');
+
+        return id && id - topic >= 3 && strncmp(id - 3, "/up", 3) == 0;
+}
+
 static int on_message(void *arg, uint64_t batch, const struct mqtt_message *msg)
 {
         struct collect *c = arg;
@@ -59,12 +86,14 @@ static int on_message(void *arg, uint64_t batch, const struct mqtt_message *msg)
                                     .detail = msg->topic,
                                     .raw = msg->payload,
                                     .len = msg->len };
+        struct forward_record record;
         struct held *h;
         int r = 1;
 
         if (!msg->len && msg->retained)
                 return 0;
-        if (!identity_of(msg->topic, identity, sizeof identity)) {
+        if (from_concentrator(msg->topic) ? !forwarded(msg, &record, &m)
+                                          : !identity_of(msg->topic, identity, sizeof identity)) {
                 c->sources[SOURCE_KIND_MQTT].messages++;
                 c->sources[SOURCE_KIND_MQTT].counts.refused[NORMALISE_UNKNOWN_METER]++;
                 return 0;
@@ -107,7 +136,8 @@ int mqtt_source_open(struct collect *c, const struct collect_options *o, struct 
                                                        .state = on_state,
                                                        .closed = on_closed };
         const struct config *f = c->config;
-        const char *topics[] = { config_text(f, "mqtt", "topic"), NULL };
+        const char *topics[] = { config_text(f, "mqtt", "topic"),
+                                 config_text(f, "mqtt", "concentrators"), NULL };
         struct mqtt_config m = {
                 .host = o->mqtt_host ? o->mqtt_host : config_text(f, "mqtt", "host"),
                 .port = o->mqtt_host ? o->mqtt_port : (uint16_t)config_int(f, "mqtt", "port"),

@@ -41,7 +41,7 @@ static void name_in(const struct dlms_unpacked *u, const struct registry_snapsho
                         memcpy(out, o->value.p, o->value.n);
                         out[o->value.n] = 0;
                         /* The first that is known decides; the last serves for quarantine. */
-                        found = registry_by_identity(s, METER_DLMS, out) != NULL;
+                        found = s && registry_by_identity(s, METER_DLMS, out);
                 }
         free(objects);
 }

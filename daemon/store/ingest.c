@@ -359,3 +359,8 @@ bool ingest_drained(struct ingest *in)
         pthread_mutex_unlock(&in->lock);
         return idle && in->loader && loader_reached(in->loader, spool_end(in->spool));
 }
+
+struct spool *ingest_spool(struct ingest *in)
+{
+        return in->spool;
+}

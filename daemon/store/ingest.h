@@ -55,6 +55,7 @@ typedef void ingest_done(void *arg, int status);
 int ingest_submit(struct ingest *in, const struct ingest_msg *msg, ingest_done *done, void *arg);
 
 struct uv_loop_s;
+struct spool;
 
 struct ingest_options {
         const char *spool_dir;    /* made if it is not there */
@@ -88,6 +89,8 @@ struct ingest_stats {
         bool database_away, full, failed;
         char database_error[256]; /* while it is away */
 };
+/* The spool behind it, for a concentrator that forwards it; borrowed until ingest_close(). */
+struct spool *ingest_spool(struct ingest *in);
 /* Any thread. */
 void ingest_stats(struct ingest *in, struct ingest_stats *ret);
 /* True when all that is durable is loaded. Any thread. */

@@ -604,6 +604,7 @@ int main(int argc, char **argv)
                 }
         }
         stop(broker);
+        collect_free(t.collect);
         EXPECT(uv_loop_close(&t.loop) == 0, "handles were left open");
         config_free(config);
         for (size_t i = 0; i < snap.n; i++)
