@@ -277,7 +277,7 @@ static size_t decode_message(struct decode *d, const uint8_t *p, size_t n,
 {
         static const char *const layers[] = { "apdu", "wrapper", "hdlc", "mbus" };
         struct dlms_unpacked u = { 0 };
-        int e = dlms_unpack(p, n, false, d->crypto, keys, title, d->work, d->cap, &u);
+        int e = dlms_unpack_first(p, n, false, d->crypto, keys, title, d->work, d->cap, &u);
 
         if (first)
                 buf_printf(decode_member(d, "layer"), "\"%s\"", layers[u.layer]);
@@ -318,9 +318,6 @@ static void decode_bytes(struct decode *d, size_t n, const struct dlms_keys *key
         do {
                 used = decode_message(d, d->bytes + at, n - at, keys, title, at == 0);
                 at += used;
-                /* The flag that closes the last frame is none that opens another. */
-                while (at < n && d->bytes[0] == HDLC_FLAG && n - at == 1)
-                        at++;
         } while (used > 0 && at < n && !d->error[0]);
 }
 

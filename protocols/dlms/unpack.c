@@ -30,8 +30,10 @@ static int join_hdlc(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, si
                         at++;
                         continue;
                 }
-                if (at + 1 == n && len > 0)
+                if (at + 1 == n && len > 0) {
+                        at = n;
                         break;
+                }
                 size = hdlc_frame_size(in + at, n - at);
                 if (size < 0)
                         return -size;
@@ -192,9 +194,9 @@ static int open_envelope(struct dlms_crypto *crypto, const struct dlms_keys *key
                          &u->protection, p, n);
 }
 
-int dlms_unpack(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
-                const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
-                struct dlms_unpacked *ret)
+int dlms_unpack_first(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
+                      const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
+                      struct dlms_unpacked *ret)
 {
         struct dlms_unpacked u = { 0 };
         uint8_t *p = buf;
@@ -218,4 +220,13 @@ int dlms_unpack(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *c
         u.apdu = p;
         *ret = u;
         return e;
+}
+
+int dlms_unpack(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
+                const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
+                struct dlms_unpacked *ret)
+{
+        int e = dlms_unpack_first(in, n, lenient, crypto, keys, title, buf, cap, ret);
+
+        return !e && ret->used < n ? DLMS_E_TRAILING : e;
 }

@@ -26,9 +26,13 @@ struct dlms_unpacked {
         size_t used; /* bytes of the input this message took; another may follow */
 };
 
-/* @buf (cap at least n) receives the joined and opened message. @keys and @crypto NULL = none;
- * @title NULL = as in the message. With @lenient frames whose FCS fails are used and .damaged
- * set, else DLMS_E_HDLC_FCS. 0 or DLMS_E_*. */
+/* @buf (cap at least n) receives the joined and opened message, which must be all of @in. @keys and
+ * @crypto NULL = none; @title NULL = as in the message. With @lenient frames whose FCS fails are
+ * used and .damaged set, else DLMS_E_HDLC_FCS. 0 or DLMS_E_*; *@ret says what was found so far. */
 int dlms_unpack(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
                 const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
                 struct dlms_unpacked *ret);
+/* The same for the first of several messages: go on at in + ret->used. */
+int dlms_unpack_first(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
+                      const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
+                      struct dlms_unpacked *ret);

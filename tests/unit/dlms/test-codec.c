@@ -593,6 +593,34 @@ static void blocks_never_spliced(void)
         }
 }
 
+/* One call takes one message: what is behind it is an error, never dropped. */
+static void whole_messages(void)
+{
+        static const char frame[] = "7EA027010201105A87E6E7000F40000000090C07E5031702131A3AFF800000"
+                                    "02010600000BF35B057E";
+        uint8_t in[256], buf[256];
+        struct dlms_unpacked u;
+        size_t one = bytes(frame, in, sizeof in), n = one + bytes(frame, in + one, sizeof in - one);
+
+        CU_ASSERT_EQUAL(dlms_unpack(in, one, false, NULL, NULL, NULL, buf, sizeof buf, &u), 0);
+        CU_ASSERT_EQUAL(u.used, one);
+        CU_ASSERT_EQUAL(dlms_unpack(in, n, false, NULL, NULL, NULL, buf, sizeof buf, &u),
+                        DLMS_E_TRAILING);
+        CU_ASSERT_EQUAL(dlms_unpack_first(in, n, false, NULL, NULL, NULL, buf, sizeof buf, &u), 0);
+        CU_ASSERT_EQUAL(u.used, one);
+        /* Flags between and behind frames are no message. */
+        in[one] = in[one + 1] = HDLC_FLAG;
+        CU_ASSERT_EQUAL(dlms_unpack(in, one + 2, false, NULL, NULL, NULL, buf, sizeof buf, &u), 0);
+        n = bytes("00010001001000020E01"
+                  "FF",
+                  in, sizeof in);
+        CU_ASSERT_EQUAL(dlms_unpack(in, n - 1, false, NULL, NULL, NULL, buf, sizeof buf, &u), 0);
+        CU_ASSERT_EQUAL(dlms_unpack(in, n, false, NULL, NULL, NULL, buf, sizeof buf, &u),
+                        DLMS_E_TRAILING);
+        CU_ASSERT_EQUAL(dlms_unpack(in, n - 2, false, NULL, NULL, NULL, buf, sizeof buf, &u),
+                        DLMS_E_TRUNCATED);
+}
+
 static void exceptions(void)
 {
         static const struct {
@@ -632,4 +660,4 @@ HR_TESTS("dlms codecs", { "A-XDR numbers, every truncation", axdr_values },
          { "profile rows with null-data", profile_rows }, { "selective access", selections },
          { "pushes built and read", push_roundtrip },
          { "block transfer is never spliced", blocks_never_spliced },
-         { "exceptions and error names", exceptions })
+         { "one message a call", whole_messages }, { "exceptions and error names", exceptions })
