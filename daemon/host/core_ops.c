@@ -27,7 +27,8 @@ static enum hr_status reply(struct hr_call *c, json_t *root)
         return HR_OK;
 }
 
-/* {"items":<a JSON array of the database's>} */
+/* {"items":[...],"next":N}: the database makes the array; next is the cursor of the page after
+ * this one, absent on the last. */
 static enum hr_status reply_items(struct hr_call *c, const char *sql, size_t n,
                                   const char *const params[])
 {
@@ -37,7 +38,9 @@ static enum hr_status reply_items(struct hr_call *c, const char *sql, size_t n,
 
         if (st != HR_OK)
                 return st;
-        text = HOST->format(c, "{\"items\":%s}", HOST->rows_text(rows, 0, "items"));
+        text = HOST->format(c, "{\"items\":%s%s%s}", HOST->rows_text(rows, 0, "items"),
+                            HOST->rows_null(rows, 0, "next") ? "" : ",\"next\":",
+                            HOST->rows_text(rows, 0, "next"));
         if (!text)
                 return HR_RETRY;
         HOST->reply_json(c, text, strlen(text));

@@ -191,6 +191,7 @@ static struct host_request_item *item_new(struct host *h, const struct host_requ
                         goto fail;
                 memcpy(item->body, r->body, r->body_len);
         }
+        item->in.body = item->body;
         if (r->request_id)
                 snprintf(item->request_id, sizeof item->request_id, "%s", r->request_id);
         else

@@ -54,7 +54,8 @@ update core.token set revoked_at = now() where token_id = $1::int and revoked_at
 
 -- name: branch_list
 select coalesce(json_agg(json_build_object('branch_id', branch_id, 'code', code, 'name', name, 'tz', tz,
-       'currency', currency, 'minor_digits', minor_digits, 'language', language) order by code), '[]') as items
+       'currency', currency, 'minor_digits', minor_digits, 'language', language) order by code), '[]') as items,
+       null as next
 from core.branch where core.branch_allowed(branch_id)
 
 -- name: branch_insert
@@ -201,7 +202,8 @@ update core.job set cancel = true,
 where job_id = $1::bigint and status in ('queued', 'running') returning status
 
 -- name: job_list
-select coalesce(json_agg(j order by j.job_id desc), '[]') as items from (
+select coalesce(json_agg(j order by j.job_id desc), '[]') as items,
+       case when count(*) = $4::int then min(j.job_id) end as next from (
         select job_id, type, status, done, total, actor, error, created_at, started_at, ended_at from core.job
         where ($1 = '' or status = $1) and ($2 = '' or type = $2) and ($3::bigint = 0 or job_id < $3::bigint)
         order by job_id desc limit $4::int) j
@@ -220,7 +222,8 @@ select count(*) filter (where status = 'queued') as queued, count(*) filter (whe
        count(*) filter (where status = 'failed') as failed from core.job
 
 -- name: audit_list
-select coalesce(json_agg(a order by a.seq desc), '[]') as items from (
+select coalesce(json_agg(a order by a.seq desc), '[]') as items,
+       case when count(*) = $5::int then min(a.seq) end as next from (
         select seq, at, actor, what, object, params, request_id, peer from core.audit
         where ($1 = '' or actor = $1) and ($2 = '' or what = $2) and ($3 = '' or object = $3)
           and ($4::bigint = 0 or seq < $4::bigint)

@@ -335,6 +335,52 @@ static void test_jobs(void)
                 "job.done job.cancelled");
 }
 
+static void test_pages(void)
+{
+        char *reply, json[64];
+
+        for (int i = 0; i < 5; i++)
+                CU_ASSERT_EQUAL(fixture_call(f, "plug.count", "{\"to\":1}", NULL), 200);
+        fixture_drain(f);
+        CU_ASSERT_EQUAL(fixture_call(f, "job.list", "{\"limit\":3}", &reply), 200);
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "items.0.job_id"), "7");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "next"), "5");
+        snprintf(json, sizeof json, "{\"limit\":5,\"before\":%s}", fixture_json(f, reply, "next"));
+        CU_ASSERT_EQUAL(fixture_call(f, "job.list", json, &reply), 200);
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "items.0.job_id"), "4");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "items.3.job_id"), "1");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "next"), "");
+}
+
+/* ---- more than can be done ---- */
+
+static void test_overload(void)
+{
+        enum { MANY = 330 };
+        static struct answer answers[MANY];
+        int done = 0, refused = 0;
+
+        for (int i = 0; i < MANY; i++) {
+                char body[80];
+
+                snprintf(body, sizeof body,
+                         "{\"branch_id\":1,\"name\":\"load%d\",\"sleep\":\"0.01\"}", i);
+                submit(&answers[i], NULL, "/v1/plug", body, NULL);
+        }
+        for (int i = 0; i < MANY; i++) {
+                int status = finish(&answers[i]);
+
+                done += status == 201;
+                refused += status == 503 && strstr(answers[i].body, "overloaded");
+        }
+        CU_ASSERT_EQUAL(done + refused, MANY); /* everybody hears */
+        CU_ASSERT_TRUE(refused > 20);
+        CU_ASSERT_TRUE(done >= 256);
+        CU_ASSERT_EQUAL(
+                atoi(fixture_sql(f, "select count(*) from plug.item where name like 'load%'")),
+                done);
+}
+
 /* ---- status and documents ---- */
 
 static void status_extra(void *arg, struct buf *json)
@@ -451,7 +497,8 @@ HR_TESTS("host", { "a host starts", open_host },
          { "tokens are narrowed, expire, and are kept nowhere", test_tokens },
          { "events are told once, a poisoned one suspends", test_events },
          { "the audit chain shows every change", test_audit },
-         { "jobs run, show progress, stop", test_jobs },
+         { "jobs run, show progress, stop", test_jobs }, { "pages", test_pages },
+         { "a full queue says so", test_overload },
          { "status and metrics name every component", test_status },
          { "OpenAPI and the operations table are well formed", test_documents },
          { "plugins with faults are refused by name", test_bad_plugins },
