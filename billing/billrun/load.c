@@ -389,26 +389,56 @@ static const char *array_text(struct buf *b)
         return buf_cstr(b);
 }
 
-static enum hr_status query_usage(struct load *l, struct buf arrays[static 4])
-{
+/* Meter, channel, from, to of all segments, in order: what the two queries below walk over. */
+struct spans {
+        struct buf arrays[4];
         const char *params[4];
-        struct hr_rows *rows;
-        enum hr_status s;
-        size_t row = 0, ord = 0;
+};
 
-        for (size_t i = 0; i < 4; i++)
-                params[i] = array_text(&arrays[i]);
-        s = billrun_host->query(l->call, sql_batch_usage, 4, params, &rows);
-        if (s != HR_OK)
-                return s;
+static void spans_init(struct spans *p, const struct load *l)
+{
+        memset(p, 0, sizeof *p);
         for (size_t i = 0; i < l->n; i++) {
                 for (size_t k = 0; k < l->contracts[i].in.n_segments; k++) {
+                        const struct bill_segment *g = &l->contracts[i].segments[k];
+
+                        put_item(&p->arrays[0], g->meter_id);
+                        put_item(&p->arrays[1], g->channel);
+                        put_item(&p->arrays[2], g->from);
+                        put_item(&p->arrays[3], g->to);
+                }
+        }
+        for (size_t i = 0; i < 4; i++)
+                p->params[i] = array_text(&p->arrays[i]);
+}
+
+static void spans_deinit(struct spans *p)
+{
+        for (size_t i = 0; i < 4; i++)
+                buf_deinit(&p->arrays[i]);
+}
+
+/* Calls @each for every segment that has a row in the result of @sql. */
+static enum hr_status query_spans(struct load *l, const struct spans *p, const char *sql,
+                                  bool (*each)(struct load *l, struct load_contract *c,
+                                               struct bill_segment *s, const struct hr_rows *rows,
+                                               size_t row))
+{
+        struct hr_rows *rows;
+        enum hr_status s = billrun_host->query(l->call, sql, 4, p->params, &rows);
+        size_t row = 0, ord = 0, n;
+
+        if (s != HR_OK)
+                return s;
+        n = billrun_host->rows_count(rows);
+        for (size_t i = 0; i < l->n; i++) {
+                struct load_contract *c = &l->contracts[i];
+
+                for (size_t k = 0; k < c->in.n_segments; k++) {
                         ord++;
-                        if (row == billrun_host->rows_count(rows) ||
-                            billrun_host->rows_int(rows, row, "ord") != (int64_t)ord)
+                        if (row == n || billrun_host->rows_int(rows, row, "ord") != (int64_t)ord)
                                 continue;
-                        if (!parse_usage(l, billrun_host->rows_text(rows, row, "data"),
-                                         &l->contracts[i].segments[k]))
+                        if (!each(l, c, &c->segments[k], rows, row))
                                 return HR_RETRY;
                         row++;
                 }
@@ -416,24 +446,32 @@ static enum hr_status query_usage(struct load *l, struct buf arrays[static 4])
         return HR_OK;
 }
 
-static enum hr_status load_usage(struct load *l)
+static bool take_usage(struct load *l, struct load_contract *c, struct bill_segment *s,
+                       const struct hr_rows *rows, size_t row)
 {
-        struct buf arrays[4] = { BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT };
+        (void)c;
+        return parse_usage(l, billrun_host->rows_text(rows, row, "data"), s);
+}
+
+static bool take_blocked(struct load *l, struct load_contract *c, struct bill_segment *s,
+                         const struct hr_rows *rows, size_t row)
+{
+        (void)s;
+        if (!c->in.blocked)
+                c->in.blocked = keep(l, rows, row, "text");
+        return c->in.blocked != NULL;
+}
+
+static enum hr_status load_usage(struct load *l, bool validated)
+{
+        struct spans p;
         enum hr_status s;
 
-        for (size_t i = 0; i < l->n; i++) {
-                for (size_t k = 0; k < l->contracts[i].in.n_segments; k++) {
-                        const struct bill_segment *g = &l->contracts[i].segments[k];
-
-                        put_item(&arrays[0], g->meter_id);
-                        put_item(&arrays[1], g->channel);
-                        put_item(&arrays[2], g->from);
-                        put_item(&arrays[3], g->to);
-                }
-        }
-        s = query_usage(l, arrays);
-        for (size_t i = 0; i < 4; i++)
-                buf_deinit(&arrays[i]);
+        spans_init(&p, l);
+        s = query_spans(l, &p, sql_batch_usage, take_usage);
+        if (s == HR_OK && validated)
+                s = query_spans(l, &p, sql_batch_blocked, take_blocked);
+        spans_deinit(&p);
         return s;
 }
 
@@ -474,7 +512,7 @@ static enum hr_status load_wanted(struct load *l)
         s = load_segments(l, sql_batch_segments, 5, params);
         for (size_t i = 0; i < 4; i++)
                 buf_deinit(&a[i]);
-        return s == HR_OK ? load_usage(l) : s;
+        return s == HR_OK ? load_usage(l, true) : s;
 }
 
 static enum hr_status load_details(struct load *l)
@@ -539,5 +577,5 @@ enum hr_status load_frozen(struct load *l, const char *bill)
                 s = load_carry(l, sql_frozen_carry, bill);
         if (s == HR_OK)
                 s = load_segments(l, sql_frozen_segments, 1, &bill);
-        return s == HR_OK ? load_usage(l) : s;
+        return s == HR_OK ? load_usage(l, false) : s;
 }

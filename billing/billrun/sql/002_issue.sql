@@ -17,7 +17,9 @@ create function billing.revenue_gl(p_commodity text) returns text language sql i
 $$;
 
 -- Debit receivable; credit revenue per component and taxes. A negative bill turns the sides.
-create function billing.ledger_lines(p_bill bigint) returns jsonb language sql stable as $$
+create function billing.ledger_lines(p_bill bigint) returns jsonb language plpgsql stable as $$
+begin
+        return (
         with b as (select b.*, s.commodity from billing.bill b join crm.service_point s using (service_point_id)
                    where bill_id = p_bill),
         parts as (
@@ -34,7 +36,8 @@ create function billing.ledger_lines(p_bill bigint) returns jsonb language sql s
                 'debit', case when debit > 0 then debit end, 'credit', case when debit < 0 then -debit end,
                 'component', nullif(component, ''), 'due', due)) order by ord, gl, component)
         from parts where debit <> 0
-$$;
+        );
+end $$;
 
 -- Issues up to @p_limit bills of an approved run: ledger, invoices, unused credits. Returns them.
 create function billing.issue_bills(p_run bigint, p_limit int, p_actor text)

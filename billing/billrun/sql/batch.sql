@@ -93,6 +93,19 @@ from unnest($1::int[], $2::smallint[], $3::bigint[], $4::bigint[]) with ordinali
 cross join lateral mdm.usage(s.meter, s.channel, to_timestamp(s.f), to_timestamp(s.t)) u
 group by s.ord order by s.ord
 
+-- name: batch_blocked
+-- The first open blocking question of validation about each segment's readings.
+select s.ord, x.text
+from unnest($1::int[], $2::smallint[], $3::bigint[], $4::bigint[]) with ordinality as s(meter, channel, f, t, ord)
+cross join lateral (
+        select format('Meter %s, %s: %s', m.serial, e.rule, e.text) as text
+        from vee.exception e join mdm.meter m using (meter_id)
+        where e.meter_id = s.meter and e.state = 'open' and e.severity = 'block'
+          and (e.channel = s.channel or e.channel in (select c.channel from mdm.channel c where c.register_of = s.channel))
+          and e.from_at < to_timestamp(s.t) and e.to_at > to_timestamp(s.f)
+        order by e.from_at, e.exception_id limit 1) x
+order by s.ord
+
 -- name: frozen_branch
 select b.branch_id, b.code as branch, x.inputs->>'tz' as tz, x.currency, b.minor_digits
 from billing.bill x join core.branch b using (branch_id)

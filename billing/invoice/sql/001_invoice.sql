@@ -120,8 +120,11 @@ begin
         return v_doc;
 end $$;
 
--- The last periods of the contract, this one included, oldest first, at most thirteen.
-create function billing.invoice_history(p_bill bigint) returns jsonb language sql stable as $$
+-- The last periods of the contract, this one included, oldest first, at most thirteen. (PL/pgSQL here
+-- and below, so that a plan is made once a session and not for each bill.)
+create function billing.invoice_history(p_bill bigint) returns jsonb language plpgsql stable as $$
+begin
+        return (
         select coalesce(jsonb_agg(jsonb_build_object('from', lower(h.period), 'to', upper(h.period),
                 'days', upper(h.period) - lower(h.period), 'quantity', billing.decimal_text(h.quantity))
                 order by lower(h.period)), '[]')
@@ -129,10 +132,13 @@ create function billing.invoice_history(p_bill bigint) returns jsonb language sq
                       and (x.bill_id = b.bill_id or x.state = 'issued') and lower(x.period) <= lower(b.period)
                       and x.quantity is not null
               where b.bill_id = p_bill order by lower(x.period) desc limit 13) h
-$$;
+        );
+end $$;
 
 create function billing.invoice_content(p_bill bigint, p_kind text, p_number text, p_at timestamptz, p_credit bigint)
-returns jsonb language sql stable as $$
+returns jsonb language plpgsql stable as $$
+begin
+        return (
         select jsonb_build_object(
                 'kind', p_kind, 'number', p_number, 'issued_at', p_at, 'issued', (p_at at time zone n.tz)::date,
                 'due', b.due, 'bill', b.bill_id, 'currency', b.currency, 'minor_digits', n.minor_digits,
@@ -170,18 +176,22 @@ returns jsonb language sql stable as $$
         join crm.premise m using (premise_id)
         left join billing.tariff t on t.code = c.tariff
         where b.bill_id = p_bill
-$$;
+        );
+end $$;
 
 -- The newest template for class and language, falling back to the class "default", then to the
 -- branch's language, then to English.
 create function billing.pick_template(p_class text, p_language text, p_branch_language text)
-returns billing.invoice_template language sql stable as $$
+returns billing.invoice_template language plpgsql stable as $$
+begin
+        return (
         select t from billing.invoice_template t
         where t.class in (p_class, 'default') and t.language in (p_language, p_branch_language, 'en')
         order by (t.language = p_language) desc, (t.language = p_branch_language) desc, (t.class = p_class) desc,
                  t.version desc
         limit 1
-$$;
+        );
+end $$;
 
 create function billing.make_invoice(p_bill bigint, p_kind text, p_at timestamptz, p_credit bigint) returns text
 language plpgsql as $$

@@ -226,9 +226,23 @@ static void test_exceptions(void)
         fixture_exec(f, "update crm.contract set tariff = 'NONE' where contract_id = 15");
         forge("update t.reading set status = 2 where meter = 16");
         forge("update t.reading set status = 8 where meter = 17 and at = '2026-09-10 00:00+00'");
+        fixture_exec(
+                f, "insert into vee.run (branch_id, period, rule_set, actor) values (1, "
+                   "'[2026-09-01,2026-10-01)', 1, 'x');"
+                   "insert into vee.exception (branch_id, run_id, meter_id, channel, rule, "
+                   "severity, from_at, to_at, value,"
+                   " \"limit\", text) select 1, run_id, 18, 1, 'spike', 'block', '2026-09-05', "
+                   "'2026-09-06', 9, 5, 'too high'"
+                   " from vee.run;"
+                   "insert into vee.exception (branch_id, run_id, meter_id, channel, rule, "
+                   "severity, from_at, to_at, value,"
+                   " \"limit\", text) select 1, run_id, 19, 1, 'spike', s, t, t + interval '1 "
+                   "day', 9, 5, 'x' from vee.run,"
+                   " (values ('warn', timestamptz '2026-09-05'), ('block', '2026-10-05')) v(s, t)");
         run = run_of("2026-09-01", "2026-10-01", NULL);
         CU_ASSERT_EQUAL(run_call("maker", "run.show", run, &reply), 200);
-        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "held"), "6");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "held"), "7");
+        CU_ASSERT_STRING_EQUAL(exceptions_of(18, "held"), "validation");
         CU_ASSERT_STRING_EQUAL(exceptions_of(12, "held"), "no_readings");
         CU_ASSERT_STRING_EQUAL(exceptions_of(13, "held"), "incomplete_readings");
         CU_ASSERT_STRING_EQUAL(exceptions_of(14, "held"), "zero");
@@ -251,9 +265,10 @@ static void test_exceptions(void)
         CU_ASSERT_EQUAL(number("select count(*) from billing.bill where state = 'held'"), 0);
         /* What was left out can be billed once its cause is mended. */
         forge("update t.reading set status = 0 where meter = 17");
+        fixture_exec(f, "update vee.exception set state = 'accepted' where meter_id = 18");
         run = run_of("2026-09-01", "2026-10-01", NULL);
         CU_ASSERT_EQUAL(run_call("maker", "run.show", run, &reply), 200);
-        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "bills"), "1");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "bills"), "2");
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "held"), "4");
         CU_ASSERT_EQUAL(run_call("maker", "run.cancel", run, &reply), 200);
         CU_ASSERT_EQUAL(
