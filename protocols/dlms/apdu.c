@@ -1,4 +1,4 @@
-#include "apdu.h"
+#include "apdu_internal.h"
 
 #include <string.h>
 
@@ -118,37 +118,16 @@ void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_at
                 axdr_put_raw(w, params, n);
 }
 
-/* Untagged fields through the A-XDR reader's sticky error. */
-static const uint8_t *take(struct axdr_reader *r, size_t n)
-{
-        const uint8_t *p = r->p;
-
-        if (r->error || (size_t)(r->end - r->p) < n) {
-                if (!r->error)
-                        r->error = DLMS_E_TRUNCATED;
-                return NULL;
-        }
-        r->p += n;
-        return p;
-}
-
-static uint8_t take_byte(struct axdr_reader *r)
-{
-        const uint8_t *p = take(r, 1);
-
-        return p ? *p : 0;
-}
-
 static uint32_t take_be32(struct axdr_reader *r)
 {
-        const uint8_t *p = take(r, 4);
+        const uint8_t *p = apdu_take(r, 4);
 
         return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
 }
 
 static void take_attr(struct axdr_reader *r, struct dlms_attr *ret)
 {
-        const uint8_t *p = take(r, 9);
+        const uint8_t *p = apdu_take(r, 9);
 
         if (!p)
                 return;
@@ -160,19 +139,12 @@ static void take_attr(struct axdr_reader *r, struct dlms_attr *ret)
 static void take_selection(struct axdr_reader *r, struct dlms_selection *ret)
 {
         *ret = (struct dlms_selection){ 0 };
-        if (take_byte(r) == 0 || r->error)
+        if (apdu_take_byte(r) == 0 || r->error)
                 return;
-        ret->selector = take_byte(r);
+        ret->selector = apdu_take_byte(r);
         ret->params = r->p;
         if (axdr_skip(r))
                 ret->n = (size_t)(r->p - ret->params);
-}
-
-static int finish(struct axdr_reader *r)
-{
-        if (r->error)
-                return r->error;
-        return r->p == r->end ? 0 : DLMS_E_TRAILING;
 }
 
 /* One whole A-XDR value up to the end. */
@@ -192,10 +164,10 @@ static int decode_get_request(struct axdr_reader *r, struct apdu_request *q)
         case APDU_NORMAL:
                 take_attr(r, &q->attr);
                 take_selection(r, &q->selection);
-                return finish(r);
+                return apdu_finish(r);
         case APDU_BLOCK:
                 q->block = take_be32(r);
-                return finish(r);
+                return apdu_finish(r);
         case APDU_LIST: {
                 struct dlms_selection selection;
                 struct dlms_attr attr;
@@ -207,7 +179,7 @@ static int decode_get_request(struct axdr_reader *r, struct apdu_request *q)
                 for (size_t i = 0; i < q->count; i++)
                         if (!apdu_list_next(r, &attr, &selection))
                                 return r->error;
-                return finish(r);
+                return apdu_finish(r);
         }
         default:
                 return DLMS_E_APDU;
@@ -229,9 +201,9 @@ int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret)
         int e;
 
         axdr_reader_init(&r, p, n);
-        q.tag = take_byte(&r);
-        q.kind = take_byte(&r);
-        q.invoke = take_byte(&r);
+        q.tag = apdu_take_byte(&r);
+        q.kind = apdu_take_byte(&r);
+        q.invoke = apdu_take_byte(&r);
         if (r.error)
                 return r.error;
         switch (q.tag) {
@@ -244,15 +216,15 @@ int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret)
                 take_attr(&r, &q.attr);
                 take_selection(&r, &q.selection);
                 take_value(&r, &q.data, &q.n);
-                e = finish(&r);
+                e = apdu_finish(&r);
                 break;
         case APDU_ACTION_REQUEST:
                 if (q.kind != APDU_NORMAL)
                         return DLMS_E_APDU;
                 take_attr(&r, &q.attr);
-                if (take_byte(&r))
+                if (apdu_take_byte(&r))
                         take_value(&r, &q.data, &q.n);
-                e = finish(&r);
+                e = apdu_finish(&r);
                 break;
         default:
                 return DLMS_E_APDU;
@@ -268,7 +240,7 @@ int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret)
 static void take_data_result(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
                              size_t *ret_n)
 {
-        uint8_t choice = take_byte(r);
+        uint8_t choice = apdu_take_byte(r);
 
         *ret_data = NULL;
         *ret_n = 0;
@@ -278,7 +250,7 @@ static void take_data_result(struct axdr_reader *r, uint8_t *ret_result, const u
         if (choice == 0) {
                 take_value(r, ret_data, ret_n);
         } else if (choice == 1) {
-                *ret_result = take_byte(r);
+                *ret_result = apdu_take_byte(r);
                 if (!r->error && *ret_result == 0)
                         r->error = DLMS_E_APDU; /* "success" without data */
         } else {
@@ -304,20 +276,20 @@ static int decode_get_response(struct axdr_reader *r, struct apdu_response *a)
                 take_data_result(r, &a->result, &a->data, &a->n);
                 return r->error;
         case APDU_BLOCK:
-                a->last = take_byte(r) != 0;
+                a->last = apdu_take_byte(r) != 0;
                 a->block = take_be32(r);
-                choice = take_byte(r);
+                choice = apdu_take_byte(r);
                 if (r->error)
                         return r->error;
                 if (choice == 1) {
-                        a->result = take_byte(r);
-                        return finish(r);
+                        a->result = apdu_take_byte(r);
+                        return apdu_finish(r);
                 }
                 if (choice != 0)
                         return DLMS_E_APDU;
                 if (axdr_length(r, &a->n))
-                        a->data = take(r, a->n);
-                return finish(r);
+                        a->data = apdu_take(r, a->n);
+                return apdu_finish(r);
         case APDU_LIST:
                 if (!axdr_length(r, &a->count))
                         return r->error;
@@ -331,7 +303,7 @@ static int decode_get_response(struct axdr_reader *r, struct apdu_response *a)
                         if (!apdu_result_next(r, &result, &data, &n))
                                 return r->error;
                 }
-                return finish(r);
+                return apdu_finish(r);
         default:
                 return DLMS_E_APDU;
         }
@@ -345,9 +317,9 @@ int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret)
         int e;
 
         axdr_reader_init(&r, p, n);
-        a.tag = take_byte(&r);
-        a.kind = take_byte(&r);
-        a.invoke = take_byte(&r);
+        a.tag = apdu_take_byte(&r);
+        a.kind = apdu_take_byte(&r);
+        a.invoke = apdu_take_byte(&r);
         if (r.error)
                 return r.error;
         switch (a.tag) {
@@ -357,19 +329,19 @@ int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret)
         case APDU_SET_RESPONSE:
                 if (a.kind != APDU_NORMAL)
                         return DLMS_E_APDU;
-                a.result = take_byte(&r);
-                e = finish(&r);
+                a.result = apdu_take_byte(&r);
+                e = apdu_finish(&r);
                 break;
         case APDU_ACTION_RESPONSE:
                 if (a.kind != APDU_NORMAL)
                         return DLMS_E_APDU;
-                a.result = take_byte(&r);
-                if (take_byte(&r)) {
+                a.result = apdu_take_byte(&r);
+                if (apdu_take_byte(&r)) {
                         take_data_result(&r, &result, &a.data, &a.n);
                         if (a.result == 0)
                                 a.result = result;
                 }
-                e = finish(&r);
+                e = apdu_finish(&r);
                 break;
         default:
                 return DLMS_E_APDU;
@@ -431,10 +403,10 @@ int apdu_exception_decode(const uint8_t *p, size_t n, struct apdu_exception *ret
         struct axdr_reader r;
 
         axdr_reader_init(&r, p, n);
-        if (take_byte(&r) != APDU_EXCEPTION)
+        if (apdu_take_byte(&r) != APDU_EXCEPTION)
                 return DLMS_E_APDU;
-        e.state = take_byte(&r);
-        e.service = take_byte(&r);
+        e.state = apdu_take_byte(&r);
+        e.service = apdu_take_byte(&r);
         if (r.error)
                 return r.error;
         if (e.service == APDU_EXC_COUNTER && axdr_left(&r) >= 4)
@@ -476,17 +448,17 @@ enum dlms_error apdu_exception_error(const struct apdu_exception *e)
  * (Kaifa) put the tag before it all the same. */
 static const uint8_t *take_notification_time(struct axdr_reader *r)
 {
-        uint8_t n = take_byte(r);
+        uint8_t n = apdu_take_byte(r);
 
         if (n == AXDR_OCTET_STRING && axdr_left(r) > 0 && *r->p == 12)
-                n = take_byte(r);
+                n = apdu_take_byte(r);
         if (n == 0 || r->error)
                 return NULL;
         if (n != 12) {
                 r->error = DLMS_E_APDU;
                 return NULL;
         }
-        return take(r, n);
+        return apdu_take(r, n);
 }
 
 int apdu_notification_decode(const uint8_t *p, size_t n, struct apdu_notification *ret)
@@ -495,12 +467,12 @@ int apdu_notification_decode(const uint8_t *p, size_t n, struct apdu_notificatio
         struct axdr_reader r;
 
         axdr_reader_init(&r, p, n);
-        note.tag = take_byte(&r);
+        note.tag = apdu_take_byte(&r);
         if (note.tag == APDU_DATA_NOTIFICATION) {
                 note.invoke = take_be32(&r);
                 note.time = take_notification_time(&r);
         } else if (note.tag == APDU_EVENT_NOTIFICATION) {
-                if (take_byte(&r))
+                if (apdu_take_byte(&r))
                         note.time = take_notification_time(&r);
                 take_attr(&r, &note.attr);
         } else {
@@ -512,154 +484,4 @@ int apdu_notification_decode(const uint8_t *p, size_t n, struct apdu_notificatio
         note.n = (size_t)(r.end - r.p);
         *ret = note;
         return 0;
-}
-
-/* ---- general block transfer ---- */
-
-int apdu_block_decode(const uint8_t *p, size_t n, struct apdu_block *ret)
-{
-        struct apdu_block b = { 0 };
-        const uint8_t *head;
-        struct axdr_reader r;
-
-        axdr_reader_init(&r, p, n);
-        if (take_byte(&r) != APDU_GENERAL_BLOCK)
-                return DLMS_E_APDU;
-        head = take(&r, 5);
-        if (!head || !axdr_length(&r, &b.n))
-                return r.error;
-        b.last = head[0] & 0x80;
-        b.streaming = head[0] & 0x40;
-        b.window = head[0] & 0x3F;
-        b.number = (uint16_t)(head[1] << 8 | head[2]);
-        b.ack = (uint16_t)(head[3] << 8 | head[4]);
-        b.data = take(&r, b.n);
-        if (finish(&r))
-                return finish(&r);
-        *ret = b;
-        return 0;
-}
-
-/* ---- envelope ---- */
-
-static bool is_glo(uint8_t tag)
-{
-        return (tag >= 0xC8 && tag <= 0xCF && tag != 0xCE) || tag == APDU_GLO_INITIATE_REQUEST ||
-               tag == APDU_GLO_INITIATE_RESPONSE || tag == APDU_GLO_SERVICE_ERROR;
-}
-
-static bool is_ded(uint8_t tag)
-{
-        return tag >= 0xD0 && tag <= 0xD7 && tag != 0xD6;
-}
-
-bool apdu_is_ciphered(uint8_t tag)
-{
-        return is_glo(tag) || is_ded(tag) || tag == APDU_GENERAL_GLO || tag == APDU_GENERAL_DED;
-}
-
-int apdu_envelope_decode(const uint8_t *p, size_t n, struct apdu_envelope *ret)
-{
-        struct apdu_envelope e = { 0 };
-        struct axdr_reader r;
-        size_t title;
-
-        axdr_reader_init(&r, p, n);
-        e.tag = take_byte(&r);
-        if (r.error)
-                return r.error;
-        if (!apdu_is_ciphered(e.tag))
-                return DLMS_E_APDU;
-        e.general = e.tag == APDU_GENERAL_GLO || e.tag == APDU_GENERAL_DED;
-        e.dedicated = e.tag == APDU_GENERAL_DED || is_ded(e.tag);
-        if (e.general) {
-                if (!axdr_length(&r, &title))
-                        return r.error;
-                if (title != 0 && title != DLMS_TITLE_SIZE)
-                        return DLMS_E_APDU;
-                if (title > 0)
-                        e.title = take(&r, title);
-        }
-        if (!axdr_length(&r, &e.n))
-                return r.error;
-        e.offset = (size_t)(r.p - p);
-        take(&r, e.n);
-        if (finish(&r))
-                return finish(&r);
-        *ret = e;
-        return 0;
-}
-
-static struct apdu_field take_field(struct axdr_reader *r)
-{
-        struct apdu_field f = { 0 };
-        size_t n;
-
-        if (axdr_length(r, &n)) {
-                f.p = take(r, n);
-                f.n = f.p ? n : 0;
-        }
-        return f;
-}
-
-int apdu_general_decode(const uint8_t *p, size_t n, struct apdu_general *ret)
-{
-        struct apdu_general g = { .choice = APDU_KEY_NONE };
-        struct apdu_field content;
-        struct axdr_reader r;
-        uint8_t choice;
-
-        axdr_reader_init(&r, p, n);
-        if (take_byte(&r) != APDU_GENERAL_CIPHERING)
-                return r.error ? r.error : DLMS_E_APDU;
-        g.transaction = take_field(&r);
-        g.originator = take_field(&r);
-        g.recipient = take_field(&r);
-        g.time = take_field(&r);
-        g.other = take_field(&r);
-        if (take_byte(&r)) {
-                choice = take_byte(&r);
-                if (r.error)
-                        return r.error;
-                if (choice > APDU_KEY_AGREED)
-                        return DLMS_E_APDU;
-                g.choice = (enum apdu_key_choice)choice;
-                if (choice == APDU_KEY_AGREED)
-                        g.key_parameters = take_field(&r);
-                else
-                        g.key_id = take_byte(&r);
-                if (choice != APDU_KEY_IDENTIFIED)
-                        g.key_data = take_field(&r);
-        }
-        content = take_field(&r);
-        if (finish(&r))
-                return finish(&r);
-        g.offset = (size_t)(content.p - p);
-        g.n = content.n;
-        *ret = g;
-        return 0;
-}
-
-uint8_t apdu_ciphered_tag(uint8_t plain, bool dedicated)
-{
-        if (plain >= APDU_GET_REQUEST && plain <= APDU_ACTION_RESPONSE)
-                return (uint8_t)(plain + (dedicated ? 16 : 8));
-        if (plain == APDU_INITIATE_REQUEST)
-                return APDU_GLO_INITIATE_REQUEST;
-        if (plain == APDU_INITIATE_RESPONSE)
-                return APDU_GLO_INITIATE_RESPONSE;
-        return 0;
-}
-
-size_t apdu_put_envelope(uint8_t *out, uint8_t tag, const uint8_t *title, size_t n)
-{
-        struct axdr_writer w = axdr_writer_of(out, APDU_ENVELOPE_MAX);
-
-        axdr_put_byte(&w, tag);
-        if (title) {
-                axdr_put_byte(&w, DLMS_TITLE_SIZE);
-                axdr_put_raw(&w, title, DLMS_TITLE_SIZE);
-        }
-        axdr_put_length(&w, n);
-        return w.len;
 }

@@ -59,7 +59,8 @@ static enum channel_event take_header(struct dlms_channel *c)
         return CHANNEL_NOTHING;
 }
 
-static size_t wrapper_recv(struct dlms_channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
+static size_t wrapper_recv(struct dlms_channel *c, const uint8_t *in, size_t n,
+                           enum channel_event *ret)
 {
         size_t taken = 0, part;
 
@@ -401,7 +402,8 @@ static enum channel_event on_frame(struct dlms_channel *c)
         return on_unnumbered(c, &f);
 }
 
-static size_t hdlc_recv(struct dlms_channel *c, const uint8_t *in, size_t n, enum channel_event *ret)
+static size_t hdlc_recv(struct dlms_channel *c, const uint8_t *in, size_t n,
+                        enum channel_event *ret)
 {
         size_t taken = 0;
         bool whole;

@@ -5,8 +5,6 @@
 
 enum { TIMEOUT_DEFAULT_MS = 5000 };
 
-static int on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
-
 /*
  * The conversation, one line a state: what the meter owes us there (0 = nothing: an APDU is
  * unexpected) and what its silence means.
@@ -166,11 +164,6 @@ void dlms_client_deinit(struct dlms_client *c)
 
 /* ---- sending ---- */
 
-static bool ciphered(const struct dlms_client *c)
-{
-        return c->cfg.policy != DLMS_POLICY_NONE;
-}
-
 struct axdr_writer client_begin_plain(struct dlms_client *c)
 {
         size_t cap;
@@ -192,7 +185,7 @@ struct axdr_writer client_begin(struct dlms_client *c)
         enum { ROOM = APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE };
         struct axdr_writer w = client_begin_plain(c);
 
-        if (!ciphered(c))
+        if (!client_is_ciphered(c))
                 return w;
         return axdr_writer_of(w.p + ROOM, w.cap - ROOM - DLMS_TAG_SIZE);
 }
@@ -206,7 +199,7 @@ int client_send(struct dlms_client *c, struct axdr_writer *w)
         uint32_t ic;
         int e;
 
-        if (!ciphered(c))
+        if (!client_is_ciphered(c))
                 return client_send_plain(c, w);
         if (w->failed)
                 return DLMS_E_TOO_LONG;
@@ -260,7 +253,7 @@ static uint8_t begin_request(struct dlms_client *c)
         return APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id;
 }
 
-static int send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
+int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
                         int64_t now_ms)
 {
         int e = client_send(c, w);
@@ -286,7 +279,7 @@ int dlms_client_get(struct dlms_client *c, const struct dlms_attr *attr,
                 return DLMS_E_BUSY;
         w = client_begin(c);
         apdu_put_get(&w, begin_request(c), attr, selection);
-        return send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
+        return client_send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
 }
 
 int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
@@ -306,7 +299,7 @@ int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, s
         c->list = true;
         c->list_at = c->list_n = 0;
         apdu_put_get_list(&w, invoke, attrs, n);
-        return send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
+        return client_send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
 }
 
 int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const uint8_t *data,
@@ -320,7 +313,7 @@ int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const u
                 return DLMS_E_ARGUMENT;
         w = client_begin(c);
         apdu_put_set(&w, begin_request(c), attr, data, n);
-        return send_request(c, &w, DLMS_CLIENT_SETTING, now_ms);
+        return client_send_request(c, &w, DLMS_CLIENT_SETTING, now_ms);
 }
 
 int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, const uint8_t *params,
@@ -334,7 +327,7 @@ int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, co
                 return DLMS_E_ARGUMENT;
         w = client_begin(c);
         apdu_put_action(&w, begin_request(c), method, params, n);
-        return send_request(c, &w, DLMS_CLIENT_ACTING, now_ms);
+        return client_send_request(c, &w, DLMS_CLIENT_ACTING, now_ms);
 }
 
 static void hang_up(struct dlms_client *c, int64_t now_ms)
@@ -382,154 +375,6 @@ int dlms_client_close(struct dlms_client *c, int64_t now_ms)
 
 /* ---- receiving ---- */
 
-static int check_counter(struct dlms_client *c, bool dedicated, uint32_t ic)
-{
-        uint64_t *seen = dedicated ? &c->server_ic_dedicated : &c->server_ic;
-
-        if (ic < *seen)
-                return DLMS_E_REPLAY;
-        *seen = (uint64_t)ic + 1;
-        return 0;
-}
-
-int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n)
-{
-        struct dlms_protection protection;
-        struct apdu_envelope env;
-        const uint8_t *title = c->server_title;
-        uint8_t own[DLMS_TITLE_SIZE];
-        int e;
-
-        if (!apdu_is_ciphered(p[0])) {
-                bool error = p[0] == APDU_EXCEPTION || p[0] == APDU_CONFIRMED_SERVICE_ERROR;
-
-                if (ciphered(c) && !error)
-                        return DLMS_E_NOT_CIPHERED;
-                *ret_p = p;
-                *ret_n = n;
-                return 0;
-        }
-        e = apdu_envelope_decode(p, n, &env);
-        if (e)
-                return e;
-        if (env.title) {
-                memcpy(own, env.title, sizeof own);
-                title = own;
-        }
-        e = dlms_open(c->cfg.crypto, &c->cfg.keys, env.dedicated, title,
-                      c->has_server_title ? c->server_title : NULL, p + env.offset, env.n,
-                      &protection, ret_p, ret_n);
-        if (e)
-                return e;
-        if (c->has_server_title && memcmp(title, c->server_title, DLMS_TITLE_SIZE) != 0)
-                return DLMS_E_TITLE;
-        if ((protection.sc & c->cfg.policy) != c->cfg.policy)
-                return DLMS_E_SECURITY;
-        if (*ret_n == 0)
-                return DLMS_E_TRUNCATED;
-        return check_counter(c, env.dedicated, protection.ic);
-}
-
-static int on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n)
-{
-        struct apdu_exception x;
-        int e = apdu_exception_decode(apdu, n, &x);
-
-        if (e)
-                return e;
-        c->failed_detail = (uint8_t)(x.state << 4 | x.service);
-        c->failed_counter = x.counter;
-        return apdu_exception_error(&x);
-}
-
-static void emit_result(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
-                        bool last)
-{
-        client_emit(c, &(struct dlms_event){ .type = DLMS_EV_RESULT,
-                                             .last = last,
-                                             .result = result,
-                                             .data = data,
-                                             .len = n });
-}
-
-/* Items of a with-list reply are told one by one from next_event(). */
-static int begin_items(struct dlms_client *c, const uint8_t *p, size_t n, size_t count)
-{
-        if (count == 0 || count > DLMS_CLIENT_LIST_MAX)
-                return DLMS_E_APDU;
-        axdr_reader_init(&c->items, p, n);
-        c->list_at = 0;
-        c->list_n = (uint8_t)count;
-        return 0;
-}
-
-static int finish_blocks(struct dlms_client *c)
-{
-        struct axdr_reader r;
-        size_t count;
-
-        if (!c->list) {
-                emit_result(c, 0, c->cfg.scratch, c->scratch_len, true);
-                return 0;
-        }
-        axdr_reader_init(&r, c->cfg.scratch, c->scratch_len);
-        if (!axdr_length(&r, &count))
-                return r.error;
-        return begin_items(c, r.p, axdr_left(&r), count);
-}
-
-static int on_block(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms)
-{
-        struct axdr_writer w;
-
-        if (a->result != 0) {
-                client_enter(c, DLMS_CLIENT_READY, now_ms);
-                emit_result(c, a->result, NULL, 0, true);
-                return 0;
-        }
-        if (a->block != c->block)
-                return DLMS_E_BLOCK_NUMBER;
-        if (c->cfg.scratch) {
-                if (a->n > c->cfg.scratch_size - c->scratch_len)
-                        return DLMS_E_TOO_LONG;
-                memcpy(c->cfg.scratch + c->scratch_len, a->data, a->n);
-                c->scratch_len += a->n;
-        } else if (c->list) {
-                return DLMS_E_TOO_LONG;
-        } else {
-                emit_result(c, 0, a->data, a->n, a->last);
-        }
-        if (a->last) {
-                client_enter(c, DLMS_CLIENT_READY, now_ms);
-                return c->cfg.scratch ? finish_blocks(c) : 0;
-        }
-        w = client_begin(c);
-        apdu_put_get_next(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id,
-                          c->block);
-        c->block++;
-        return send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
-}
-
-static int on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms)
-{
-        struct apdu_response a;
-        int e = apdu_response_decode(apdu, n, &a);
-
-        if (e)
-                return e;
-        if ((a.invoke & 0x0F) != c->invoke_id)
-                return DLMS_E_INVOKE_ID;
-        if (a.tag == APDU_GET_RESPONSE && a.kind == APDU_BLOCK)
-                return on_block(c, &a, now_ms);
-        if (a.kind == APDU_LIST && !c->list)
-                return DLMS_E_UNEXPECTED;
-        client_enter(c, DLMS_CLIENT_READY, now_ms);
-        if (a.kind == APDU_LIST)
-                return begin_items(c, a.data, a.n, a.count);
-        emit_result(c, a.result, a.data, a.n, true);
-        return 0;
-}
-
 static bool is_notification(uint8_t tag)
 {
         return tag == APDU_DATA_NOTIFICATION || tag == APDU_EVENT_NOTIFICATION;
@@ -556,7 +401,7 @@ static int on_apdu(struct dlms_client *c, uint8_t *p, size_t n, int64_t now_ms)
                 return 0;
         }
         if (p[0] == APDU_EXCEPTION)
-                return on_exception(c, p, n);
+                return client_on_exception(c, p, n);
         if (p[0] == APDU_CONFIRMED_SERVICE_ERROR) {
                 c->failed_detail = n > 3 ? p[3] : 0;
                 return c->state == DLMS_CLIENT_ASSOCIATING ? DLMS_E_ASSOCIATION_INITIATE
@@ -566,7 +411,7 @@ static int on_apdu(struct dlms_client *c, uint8_t *p, size_t n, int64_t now_ms)
                 return DLMS_E_UNEXPECTED;
         if (c->state == DLMS_CLIENT_AUTHENTICATING)
                 return client_on_pass4(c, p, n, now_ms);
-        return on_response(c, p, n, now_ms);
+        return client_on_response(c, p, n, now_ms);
 }
 
 static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms)
@@ -672,21 +517,6 @@ static void client_closed(void *core, int error, int64_t now_ms)
                 client_fail(c, DLMS_E_TRANSPORT_CLOSED);
 }
 
-static bool next_item(struct dlms_client *c, struct dlms_event *ret)
-{
-        struct dlms_event ev = { .type = DLMS_EV_RESULT, .index = c->list_at };
-
-        if (!apdu_result_next(&c->items, &ev.result, &ev.data, &ev.len)) {
-                c->list_at = c->list_n;
-                client_fail(c, (enum dlms_error)c->items.error);
-                return false;
-        }
-        c->list_at++;
-        ev.last = c->list_at == c->list_n;
-        *ret = ev;
-        return true;
-}
-
 bool dlms_client_next_event(struct dlms_client *c, struct dlms_event *ret)
 {
         if (c->event.type != DLMS_EV_NONE) {
@@ -694,7 +524,7 @@ bool dlms_client_next_event(struct dlms_client *c, struct dlms_event *ret)
                 c->event.type = DLMS_EV_NONE;
                 return true;
         }
-        if (c->list_at < c->list_n && next_item(c, ret))
+        if (c->list_at < c->list_n && client_next_item(c, ret))
                 return true;
         if (c->failed) {
                 *ret = (struct dlms_event){ .type = DLMS_EV_FAILED,

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Between client.c (states, requests) and client_associate.c (AARQ, AARE, HLS). */
+/* Between client.c (states, requests), client_associate.c (AARQ, AARE, HLS) and client_reply.c. */
 
 #include "apdu.h"
 #include "client.h"
@@ -10,6 +10,11 @@
 static inline bool client_uses_hls(const struct dlms_client *c)
 {
         return c->cfg.auth >= HLS_FIRST;
+}
+
+static inline bool client_is_ciphered(const struct dlms_client *c)
+{
+        return c->cfg.policy != DLMS_POLICY_NONE;
 }
 
 /* The one place where the state changes; a state that waits gets its deadline. */
@@ -26,8 +31,18 @@ int client_send(struct dlms_client *c, struct axdr_writer *w);
 struct axdr_writer client_begin_plain(struct dlms_client *c);
 int client_send_plain(struct dlms_client *c, struct axdr_writer *w);
 
+/* Sends and enters the state that waits for the answer. */
+int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
+                        int64_t now_ms);
+
+/* client_reply.c: 0 or the error to fail with. */
 /* Opens @p in place when it is ciphered; *@ret_p, *@ret_n the plain APDU. */
 int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n);
+
+int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n);
+int client_on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
+/* The next result of a with-list reply; false when it does not hold together. */
+bool client_next_item(struct dlms_client *c, struct dlms_event *ret);
 
 /* client_associate.c: 0 or the error to fail with. */
 int client_send_aarq(struct dlms_client *c);
