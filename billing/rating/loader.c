@@ -123,8 +123,8 @@ static void load_derived(struct jdoc *d, struct rating_tariff *t, json_t *root)
                 t->n_derived++;
                 jdoc_leave(d, inner);
         }
-        jdoc_leave(d, old);
         check_derived(d, t);
+        jdoc_leave(d, old);
 }
 
 /* A factor is handed in, or derived further up: no circles. */
