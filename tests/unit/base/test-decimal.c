@@ -147,6 +147,11 @@ static void computes_known_products_and_quotients(void)
         CU_ASSERT_STRING_EQUAL(text(r, 0), "0.333333333333333333");
         CU_ASSERT_EQUAL(decimal_div(dec("2"), dec("3"), 18, DECIMAL_HALF_UP, &r), 0);
         CU_ASSERT_STRING_EQUAL(text(r, 0), "0.666666666666666667");
+        CU_ASSERT_EQUAL(decimal_div(dec("5"), dec("2"), 0, DECIMAL_HALF_EVEN, &r), 0);
+        CU_ASSERT_EQUAL(r.m, 2);
+        CU_ASSERT_EQUAL(decimal_div(dec("7"), dec("2"), 0, DECIMAL_HALF_EVEN, &r), 0);
+        CU_ASSERT_EQUAL(r.m, 4);
+        CU_ASSERT_EQUAL(decimal_div(dec("2"), dec("3"), 18, DECIMAL_HALF_UP, &r), 0);
         CU_ASSERT_EQUAL(decimal_div(dec("1"), dec("0.00"), 2, DECIMAL_DOWN, &r), -EDOM);
         CU_ASSERT_STRING_EQUAL(text(r, 0), "0.666666666666666667"); /* untouched */
         CU_ASSERT_EQUAL(decimal_rescale(dec("9223372036854775807"), 1, DECIMAL_DOWN, &r), -ERANGE);

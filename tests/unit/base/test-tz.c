@@ -94,6 +94,10 @@ static void cuts_local_days(void)
         CU_ASSERT_EQUAL(tz_day_of(tz, 1508036400), day);
         CU_ASSERT_EQUAL(tz_day_of(tz, 1508036399), day - 1);
         tz_free(tz);
+        /* The clock went from 23:30 to 00:30: the day begins with the change. */
+        CU_ASSERT_EQUAL_FATAL(tz_load(&tz, "America/Toronto"), 0);
+        CU_ASSERT_EQUAL(tz_day_start(tz, civil_to_day(1919, 3, 31)), local(1919, 3, 31, 4, 30));
+        tz_free(tz);
 }
 
 /* Every instant lies in the day that begins at or before it and ends after it. */

@@ -79,6 +79,24 @@ static void components_give_the_amounts_of_their_rules(void)
                   "\"from\":\"2026-01-01\",\"to\":\"2026-01-11\",\"quantities\":{\"energy.import\":"
                   "60}",
                   "e_t1=1700 e_t2=6600 e_t3=3000 | 11300" },
+                /* limits grow with days only below 25 of them: 24 × 50/30 = 40 */
+                { "{\"type\":\"energy\",\"code\":\"e\",\"limits\":{\"per_days\":30,\"below_days\":"
+                  "25,\"above_days\":35},"
+                  "\"tiers\":[{\"upto\":50,\"rate\":1},{\"rate\":2}]}",
+                  "\"from\":\"2026-01-01\",\"to\":\"2026-01-26\",\"quantities\":{\"energy.import\":"
+                  "60}",
+                  "e_t1=5000 e_t2=2000 | 7000" },
+                { "{\"type\":\"energy\",\"code\":\"e\",\"limits\":{\"per_days\":30,\"below_days\":"
+                  "25,\"above_days\":35},"
+                  "\"tiers\":[{\"upto\":50,\"rate\":1},{\"rate\":2}]}",
+                  "\"from\":\"2026-01-01\",\"to\":\"2026-01-25\",\"quantities\":{\"energy.import\":"
+                  "60}",
+                  "e_t1=4000 e_t2=4000 | 8000" },
+                /* a tax that changes inside the bill: its first part is no base of its second */
+                { "{\"type\":\"fixed\",\"code\":\"f\",\"amount\":100},{\"type\":\"percent\","
+                  "\"code\":\"v\",\"pct\":6,"
+                  "\"versions\":[{\"from\":\"2026-01-16\",\"pct\":\"6.5\"}]}",
+                  "\"from\":\"2026-01-01\",\"to\":\"2026-01-31\"", "f=10000 v=300 v=325 | 10625" },
                 /* the limit itself is inclusive */
                 { "{\"type\":\"energy\",\"code\":\"e\",\"tiers\":[{\"upto\":50,\"rate\":1},{"
                   "\"rate\":2}]}",
@@ -238,6 +256,26 @@ static void hours_are_priced_in_local_time(void)
         CU_ASSERT_EQUAL(m->s.n, 98);
         CU_ASSERT_STRING_EQUAL(bill(m->t, &m->in),
                                "e_day=9300 e_night=3400 e_free=5000 d=2000 | 19700");
+        month_free(m);
+}
+
+/* An edge inside the hour that comes twice: each pass is priced by the clock on the wall. */
+static void the_hour_that_comes_twice(void)
+{
+        static const char edge[] = HEAD("EUR") "\"schedules\":{\"s\":{\"periods\":[\"a\",\"b\"],"
+                                               "\"rules\":[{\"from\":\"00:00\",\"to\":"
+                                               "\"02:30\",\"period\":\"a\"}],\"otherwise\":\"b\"}},"
+                                               "\"components\":[{\"type\":\"energy\","
+                                               "\"code\":\"e\",\"schedule\":\"s\",\"prices\":{"
+                                               "\"a\":{\"rate\":1},\"b\":{\"rate\":1}}}]}";
+        struct month *m = berlin(edge, 10, 25, 1, 1800);
+
+        /* a: 00:00-02:30 and again 02:00-02:30, six half hours; b: the other 44. */
+        CU_ASSERT_STRING_EQUAL(bill(m->t, &m->in), "e_a=600 e_b=4400 | 5000");
+        month_free(m);
+        /* The hour that is left out: a has four half hours. */
+        m = berlin(edge, 3, 29, 1, 1800);
+        CU_ASSERT_STRING_EQUAL(bill(m->t, &m->in), "e_a=400 e_b=4200 | 4600");
         month_free(m);
 }
 
@@ -556,6 +594,7 @@ static void credit_is_carried_and_settled(void)
 HR_TESTS("rating", { "components give their amounts", components_give_the_amounts_of_their_rules },
          { "the exact total is rounded once", the_exact_total_is_rounded_once },
          { "hours are priced in local time", hours_are_priced_in_local_time },
+         { "the hour that comes twice", the_hour_that_comes_twice },
          { "intervals must fit the edges", intervals_must_fit_the_edges },
          { "demand is the highest mean", demand_is_the_highest_mean_of_its_window },
          { "a price change splits by measure", a_price_change_splits_by_what_was_measured },

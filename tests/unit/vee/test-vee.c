@@ -197,6 +197,10 @@ static void long_gaps_get_like_days(void)
         CU_ASSERT_EQUAL(g->value[3], (2700 + 2600 + 2100 + 2000) / 4 + 3);
         CU_ASSERT_EQUAL(g->method[3], VEE_LIKE_DAY);
         CU_ASSERT_EQUAL(g->value[4 * DAY + 9], (2500 + 1800 + 1100 + 400) / 4 + 9);
+        /* Friday, day 29, only has Fridays: days 22, 15, 8, 1. */
+        lose(g, DAY, 2 * DAY);
+        CU_ASSERT_EQUAL(vee_estimate(&vee_defaults, &ctx, &g->s), 24);
+        CU_ASSERT_EQUAL(g->value[DAY + 2], (2200 + 1500 + 800 + 100) / 4 + 2);
         /* A holiday is like Sundays: day 31 of this week and 24, 17, 10. */
         lose(g, 4 * DAY, 5 * DAY);
         holiday = 32;
