@@ -104,6 +104,8 @@ struct host {
         pthread_cond_t work, idle;
         struct host_request_item *head, **tail;
         int queued, busy;
+        int64_t working_since[32]; /* by worker, 0 = idle; monotonic ms */
+        int workers_n;
         bool started, stopping;
         pthread_t threads[64];
         int threads_n;

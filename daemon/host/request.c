@@ -240,7 +240,7 @@ void host_submit(struct host *h, const struct host_request *request, host_done *
 }
 
 /* NULL at the end, when the queue is empty too: what was taken is answered. */
-static struct host_request_item *next_item(struct host *h)
+static struct host_request_item *next_item(struct host *h, int worker)
 {
         struct host_request_item *item;
 
@@ -254,6 +254,7 @@ static struct host_request_item *next_item(struct host *h)
                         h->tail = &h->head;
                 h->queued--;
                 h->busy++;
+                h->working_since[worker] = host_now_ms();
         }
         pthread_mutex_unlock(&h->lock);
         return item;
@@ -263,12 +264,17 @@ void *worker_thread(void *arg)
 {
         struct host *h = arg;
         struct host_request_item *item;
+        int worker;
 
-        while ((item = next_item(h))) {
+        pthread_mutex_lock(&h->lock);
+        worker = h->workers_n++;
+        pthread_mutex_unlock(&h->lock);
+        while ((item = next_item(h, worker))) {
                 serve(item);
                 item_free(item);
                 pthread_mutex_lock(&h->lock);
                 h->busy--;
+                h->working_since[worker] = 0;
                 pthread_mutex_unlock(&h->lock);
         }
         return NULL;

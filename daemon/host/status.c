@@ -19,23 +19,30 @@ int host_add_status(struct host *h, const char *name, host_status_fn *fn, void *
         return r;
 }
 
+enum { STUCK_S = 60 };
+
 static void status_host(void *arg, struct buf *json)
 {
         struct host *h = arg;
+        int64_t now = host_now_ms(), longest = 0;
         int queued, busy;
 
         pthread_mutex_lock(&h->lock);
         queued = h->queued;
         busy = h->busy;
+        for (int i = 0; i < h->workers_n; i++)
+                if (h->working_since[i] && (now - h->working_since[i]) / 1000 > longest)
+                        longest = (now - h->working_since[i]) / 1000;
         pthread_mutex_unlock(&h->lock);
         buf_printf(json,
                    "{\"state\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%" PRId64
-                   ",\"workers\":%d,\"busy\":%d,\"queued\":%d,\"refused_total\":%lu"
+                   ",\"workers\":%d,\"busy\":%d,\"longest_seconds\":%" PRId64
+                   ",\"queued\":%d,\"refused_total\":%lu"
                    ",\"failed_logins_total\":%lu,\"audit_rows_total\":%lu}",
-                   queued >= h->options.queue ? "degraded" : "ok", HEADRACE_VERSION,
-                   (host_now_ms() - h->started_at) / 1000, h->options.workers, busy, queued,
-                   atomic_load(&h->refused_busy), atomic_load(&h->logins_failed),
-                   atomic_load(&h->audit_rows));
+                   queued >= h->options.queue || longest >= STUCK_S ? "degraded" : "ok",
+                   HEADRACE_VERSION, (host_now_ms() - h->started_at) / 1000, h->options.workers,
+                   busy, longest, queued, atomic_load(&h->refused_busy),
+                   atomic_load(&h->logins_failed), atomic_load(&h->audit_rows));
 }
 
 static void status_database(void *arg, struct buf *json)
