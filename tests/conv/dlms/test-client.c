@@ -92,6 +92,7 @@ static const struct conversation conversations[] = {
           false,
           { AARE_OK, { "C401C1000600000001", DLMS_EV_RESULT, 0, 0, "0600000001" } } },
         { "a refusal", ASK_GET, false, { AARE_OK, { "C401C10103", DLMS_EV_RESULT, 0, 3, "" } } },
+        { "success without a value", ASK_GET, false, { AARE_OK, FAILS("C401C10100", APDU) } },
         { "of another request",
           ASK_GET,
           false,
