@@ -235,20 +235,24 @@ bool block_values(struct block_series *s, uint32_t n, int64_t *ret)
 {
         const uint8_t *p = s->values.p, *end = p + s->values.n;
         int64_t last = s->last;
-        uint32_t i = 0;
 
-        /* Most differences take one byte. */
-        for (; i < n && p < end && *p < 0x80; i++, p++) {
-                last += (int64_t)(*p >> 1) ^ -(int64_t)(*p & 1);
-                ret[i] = last;
-        }
-        s->values = (struct rd){ .p = p, .n = (size_t)(end - p) };
-        for (; i < n; i++) {
-                if (__builtin_add_overflow(last, rd_zigzag(&s->values), &last) ||
-                    s->values.failed || last > MESSAGE_MAX_VALUE || last < -MESSAGE_MAX_VALUE)
+        for (uint32_t i = 0; i < n; i++) {
+                /* Most differences take one byte. */
+                if (p < end && *p < 0x80) {
+                        last += (int64_t)(*p >> 1) ^ -(int64_t)(*p & 1);
+                        p++;
+                } else {
+                        struct rd r = { .p = p, .n = (size_t)(end - p) };
+
+                        if (__builtin_add_overflow(last, rd_zigzag(&r), &last) || r.failed)
+                                return false;
+                        p = r.p;
+                }
+                if (last > MESSAGE_MAX_VALUE || last < -MESSAGE_MAX_VALUE)
                         return false;
                 ret[i] = last;
         }
+        s->values = (struct rd){ .p = p, .n = (size_t)(end - p) };
         s->last = last;
         return true;
 }

@@ -269,6 +269,8 @@ begin
                 select i.seq, v.nr, v.at, v.period_s, v.value, v.status, i.source
                 from mdm.inbox i, mdm.message_values(i.payload, ch) with ordinality v(at, period_s, value, status, nr)
                 where i.meter_id = m and i.seq > sealed
+                  -- most messages without the channel do not even hold its byte
+                  and position(set_byte('\x00'::bytea, 0, ch) in i.payload) > 0
         ), standing as (
                 select c.at, c.period_s = 0 as single,
                        mdm.preferred(c.value, c.period_s, c.status, c.source order by c.seq, c.nr) as w
