@@ -8,7 +8,7 @@
 
 #include "civil.h"
 #include "collect_internal.h"
-#include "poll.h"
+#include "polling.h"
 
 enum { CALL_TIMEOUT_MS = 5000, STATUS_TIMEOUT_MS = 1000 };
 

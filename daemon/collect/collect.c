@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "poll.h"
+#include "polling.h"
 
 enum { REFRESH_MS = 500 };
 

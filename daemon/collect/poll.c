@@ -9,7 +9,7 @@
 #include "collect_internal.h"
 #include "dlms/security.h"
 #include "hex.h"
-#include "poll.h"
+#include "polling.h"
 
 enum { SYNC_MS = 5, SYNC_METERS = 500, SEED_WAIT_MS = 60000 };
 

@@ -11,7 +11,7 @@
 #include "collect_sql.h"
 #include "hex.h"
 #include "message.h"
-#include "poll.h"
+#include "polling.h"
 
 struct seed_meter {
         uint32_t meter_id;

@@ -649,6 +649,8 @@ static int64_t backoff(struct sweep *s, unsigned failures)
 static void take_result(struct sweep *s, struct meter *m, const struct visit_result *r, bool stored,
                         int64_t now_ms)
 {
+        bool moved = r->until > (m->visit_wanted ? m->pub.want_from : m->pub.have_until);
+
         m->pub.cause = r->cause;
         snprintf(m->pub.detail, sizeof m->pub.detail, "%.*s", (int)sizeof m->pub.detail - 1,
                  r->detail);
@@ -674,7 +676,8 @@ static void take_result(struct sweep *s, struct meter *m, const struct visit_res
                 if (m->visit_wanted)
                         run_count(s, m, true, now_ms);
         } else {
-                m->pub.failures++;
+                /* One that brought something on is no repeated failure: it goes on soon. */
+                m->pub.failures = stored && moved ? 1 : m->pub.failures + 1;
         }
 }
 
