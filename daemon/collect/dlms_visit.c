@@ -512,40 +512,42 @@ static void end_of_profile(struct dlms_visit *d)
         want_registers(d);
 }
 
-static void advance(struct dlms_visit *d)
+static enum want following(struct dlms_visit *d)
 {
-        const struct meter_model *m = d->v.request.model;
-
         switch (d->want) {
-        case WANT_COUNTER:
-        case WANT_CLOSE:
-                return;
         case WANT_CLOCK:
-                if (!d->layout->known && m->profile.present) {
-                        d->want = WANT_COLUMNS;
-                        d->attrs[0] = (struct dlms_attr){ 7, m->profile.obis, 3 };
-                        get(d, &d->attrs[0], NULL);
-                        return;
-                }
-                /* fallthrough */
+                if (d->layout->known)
+                        return WANT_PROFILE;
+                return d->v.request.model->profile.present ? WANT_COLUMNS : WANT_UNITS;
         case WANT_COLUMNS:
-                if (!d->layout->known) {
-                        d->want = WANT_UNITS;
-                        want_units(d);
-                        return;
-                }
-                /* fallthrough */
+                return WANT_UNITS;
         case WANT_UNITS:
                 d->layout->known = true;
-                d->want = WANT_PROFILE;
-                /* fallthrough */
-        case WANT_PROFILE:
-                if (!want_profile(d) && d->want == WANT_PROFILE)
-                        end_of_profile(d);
-                return;
+                return WANT_PROFILE;
+        case WANT_PROFILE: /* until there is no more of it */
+                return WANT_PROFILE;
+        case WANT_COUNTER:
         case WANT_REGISTERS:
+        case WANT_CLOSE:
+                return WANT_CLOSE;
+        }
+        return WANT_CLOSE;
+}
+
+/* What was wanted is here: asks for the next thing. */
+static void advance(struct dlms_visit *d)
+{
+        d->want = following(d);
+        if (d->want == WANT_COLUMNS) {
+                d->attrs[0] = (struct dlms_attr){ 7, d->v.request.model->profile.obis, 3 };
+                get(d, &d->attrs[0], NULL);
+        } else if (d->want == WANT_UNITS) {
+                want_units(d);
+        } else if (d->want == WANT_PROFILE) {
+                if (!want_profile(d))
+                        end_of_profile(d);
+        } else {
                 leave(d);
-                return;
         }
 }
 
