@@ -70,7 +70,7 @@ static void take_payload(struct seed_meter *m, const uint8_t *p, size_t n)
 
                 if (sec.type == MESSAGE_INTERVALS)
                         end += (int64_t)sec.n * (int64_t)sec.period_s;
-                else if (sec.type != MESSAGE_REGISTER || sec.at % 60)
+                else if (sec.type != MESSAGE_REGISTER || sec.at % 900)
                         continue; /* a register of the moment of a visit says nothing of the profile
                                    */
                 if (end > m->until && (!m->until || sec.at <= m->until + 3600))
