@@ -49,7 +49,10 @@ page.on('console', (m) => { if (m.type() === 'error' && !quiet) errors.push(`${m
 page.on('pageerror', (e) => errors.push(String(e)));
 page.on('request', (r) => { if (!r.url().startsWith(root) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) foreign.push(r.url()); });
 let wire = 0;
+const absent = new Set(); // what this installation has no plugin for: the pages say so, the browser logs a 404
 page.on('response', async (r) => {
+  if (r.status() === 404 && r.url().includes('/v1/'))
+    await r.json().then((j) => j.code === 'unknown_route' && absent.add(r.url()), () => {});
   if (!r.url().startsWith(root) || r.url().includes('/v1/')) return;
   try { wire += gzipSync(await r.body(), { level: 9 }).length; } catch { /* redirects and cached answers have no body */ }
 });
@@ -237,6 +240,7 @@ if (requests.length) {
 /* ---- keyboard ---- */
 await visit('/');
 await page.keyboard.press('?');
+await page.waitForSelector('dialog[open] .keys', { timeout: 5000 }).catch(() => {});
 check('? lists the keys', await page.locator('dialog[open] .keys').isVisible());
 await axe('help');
 await page.keyboard.press('Escape');
@@ -319,7 +323,9 @@ await page.click('.top .tools button:last-child');
 await page.waitForSelector('form input[type=password]');
 check('after logging out the API refuses', (await context.request.get(root + 'v1/me')).status() === 401);
 
-check('no errors in the browser console', errors.length === 0, [...new Set(errors)].slice(0, 6).join(' | '));
+const real = [...new Set(errors)].filter((e) => ![...absent].some((u) => e.includes('404') && e.endsWith(u)));
+check('no errors in the browser console', real.length === 0, real.slice(0, 6).join(' | '));
+if (absent.size) skip(`${absent.size} addresses this installation does not have`);
 check('nothing is fetched from elsewhere', foreign.length === 0, foreign[0]);
 await browser.close();
 console.log(JSON.stringify({ passed, failed: failures.length, failures, skipped }));
