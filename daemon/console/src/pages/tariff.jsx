@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { post, query } from '../lib/api.js';
-import { date, decimal, local, money, period, t } from '../lib/i18n.js';
+import { decimal, local, money, period, t } from '../lib/i18n.js';
 import { enc } from '../lib/router.js';
 import { useApi } from '../lib/use.js';
 import { Badge, Empty, Facts, Failure, Head, Loaded, Panel, Table } from '../ui.jsx';
@@ -90,8 +90,7 @@ export default function Tariff({ id, search }) {
                 { key: 'state', label: t('col.state'), show: (v) => <Badge state={v.state} /> },
               ]} /> : <Empty title={t('tariffs.none')} />}
             </Panel>
-            <Panel title={t('tariff.document')}><details class="trace"><summary>{t('tariff.show')}</summary><pre>{JSON.stringify(x.document, null, 1)}</pre></details>
-              <p class="small soft">{shown?.from && t('since', { day: date(shown.from) })}</p></Panel>
+            <Panel title={t('tariff.document')}><details class="trace"><summary>{t('tariff.show')}</summary><pre>{JSON.stringify(x.document, null, 1)}</pre></details></Panel>
           </div>
         </div>
       )}</Loaded>
