@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, query } from './lib/api.js';
-import { number, t } from './lib/i18n.js';
+import { number, phone, t } from './lib/i18n.js';
 import { enc, go } from './lib/router.js';
 import { Dialog, Failure, Icon } from './ui.jsx';
 
@@ -36,7 +36,7 @@ export const Hit = ({ hit, selected, id, onPick }) => (
     <Icon name={hit.kind} />
     <span class="t">{hit.title}</span>
     <span class="d">{hit.kind === 'customer'
-      ? [hit.phone && '+' + hit.phone, ...(hit.accounts || []).slice(0, 2), hit.address].filter(Boolean).join(' · ')
+      ? [phone(hit.phone), ...(hit.accounts || []).slice(0, 2), hit.address].filter(Boolean).join(' · ')
       : [hit.customer_name ?? t('search.nobody'), hit.kind !== 'address' && hit.address].filter(Boolean).join(' · ')}</span>
     <span class="r">{t('kind.' + hit.kind)}</span>
   </a>

@@ -84,7 +84,7 @@ export default {
   'bill.number': 'Bill {bill}', 'bill.perday': '{n} days, {q} {unit} a day', 'bill.issued': 'issued {day}', 'bill.notissued': 'not issued yet', 'bill.lines': 'Line by line', 'bill.lines.what': 'open a line to see its steps', 'bill.how': 'How this came about', 'bill.exact': 'before rounding', 'bill.daily': 'Use by day', 'bill.daily.none': 'No daily values',
   'bill.daily.label': 'Use by day over {n} days, {sum} {unit} in all', 'bill.why': 'Why it changed', 'bill.first': 'The first bill of this contract', 'bill.compare': 'Against {period}, {total}:', 'bill.by_days': 'More or fewer days', 'bill.by_use': 'Use per day', 'bill.by_price': 'Prices, tiers and taxes', 'bill.difference': 'Difference',
   'bill.readings': 'Measured quantities', 'bill.facts': 'Bill', 'bill.previous': 'Bill before', 'bill.reversal': 'Reversed because', 'bill.released': 'Released because', 'bill.exceptions': 'Held back', 'bill.release': 'Release', 'bill.release.done': 'Bill released', 'bill.reverse': 'Reverse bill', 'bill.reverse.done': 'Bill reversed', 'invoice.pdf': 'Invoice (PDF)',
-  'trace.price': 'Price', 'trace.quantity': 'Quantity', 'trace.formula': 'Formula', 'trace.amount': 'Amount', 'trace.exact': 'Exact', 'trace.rounding': 'Rounding', 'trace.tier': 'Tier', 'trace.from': 'From', 'trace.to': 'To', 'trace.base': 'Base', 'trace.rate': 'Rate',
+  
   'tariffs.lead': 'A version is never changed; a new one follows it.', 'tariffs.none': 'No tariffs', 'tariffs.none.what': 'Load one with “headrace tariff create”.', 'tariff.parts': 'What it charges', 'tariff.noparts': 'No components listed', 'tariff.versions': 'Versions', 'tariff.document': 'Document', 'tariff.show': 'Show the document', 'tariff.above': 'above',
   'whatif.title': 'What if this tariff applied?', 'whatif.go': 'Compute', 'whatif.now': 'With today’s tariff',
   'ledger.lead': 'Double entry: debit equals credit in every branch and currency, checked by the database at each commit.', 'ledger.balanced': 'Balanced', 'ledger.unbalanced': 'Out of balance', 'ledger.debit': 'Debit', 'ledger.credit': 'Credit', 'ledger.balance': 'Balance', 'ledger.off': 'out of balance by {amount}', 'ledger.equal': 'to the last unit',
@@ -166,4 +166,5 @@ export default {
   'period.offpeak': 'off-peak',
   'period.normal': 'normal',
   'error.absent': 'Not part of this installation', 'error.absent.what': 'The plugin that answers this is not loaded.',
+  'bill.version': 'version {version}',
 };

@@ -67,7 +67,7 @@ export default {
   'bill.number': 'Hóa đơn {bill}', 'bill.perday': '{n} ngày, {q} {unit} mỗi ngày', 'bill.issued': 'phát hành {day}', 'bill.notissued': 'chưa phát hành', 'bill.lines': 'Từng dòng', 'bill.lines.what': 'mở dòng để xem cách tính', 'bill.how': 'Tính thế nào', 'bill.exact': 'trước làm tròn', 'bill.daily': 'Tiêu thụ theo ngày', 'bill.daily.none': 'Không có số liệu ngày',
   'bill.daily.label': 'Tiêu thụ {n} ngày, tổng {sum} {unit}', 'bill.why': 'Vì sao thay đổi', 'bill.first': 'Hóa đơn đầu tiên của hợp đồng', 'bill.compare': 'So với {period}, {total}:', 'bill.by_days': 'Số ngày', 'bill.by_use': 'Tiêu thụ mỗi ngày', 'bill.by_price': 'Giá, bậc thang và thuế', 'bill.difference': 'Chênh lệch',
   'bill.readings': 'Sản lượng đo', 'bill.facts': 'Hóa đơn', 'bill.previous': 'Hóa đơn trước', 'bill.reversal': 'Lý do đảo', 'bill.released': 'Lý do cho qua', 'bill.exceptions': 'Tạm giữ', 'bill.release': 'Cho qua', 'bill.release.done': 'Đã cho qua', 'bill.reverse': 'Đảo hóa đơn', 'bill.reverse.done': 'Đã đảo', 'invoice.pdf': 'Hóa đơn (PDF)',
-  'trace.price': 'Đơn giá', 'trace.quantity': 'Sản lượng', 'trace.formula': 'Công thức', 'trace.amount': 'Thành tiền', 'trace.exact': 'Chính xác', 'trace.rounding': 'Làm tròn', 'trace.tier': 'Bậc', 'trace.from': 'Từ', 'trace.to': 'Đến', 'trace.base': 'Cơ sở', 'trace.rate': 'Tỷ lệ',
+  
   'tariffs.lead': 'Phiên bản không bao giờ sửa; bản mới nối tiếp.', 'tariffs.none': 'Chưa có biểu giá', 'tariffs.none.what': 'Nạp bằng “headrace tariff create”.', 'tariff.parts': 'Tính những gì', 'tariff.noparts': 'Không có thành phần', 'tariff.versions': 'Phiên bản', 'tariff.document': 'Văn bản', 'tariff.show': 'Xem văn bản', 'tariff.above': 'trên',
   'whatif.title': 'Nếu áp dụng biểu giá này?', 'whatif.go': 'Tính', 'whatif.now': 'Với biểu giá hiện tại',
   'ledger.lead': 'Ghi sổ kép: nợ bằng có ở mọi chi nhánh và tiền tệ, cơ sở dữ liệu kiểm tra mỗi lần ghi.', 'ledger.balanced': 'Cân', 'ledger.unbalanced': 'Lệch', 'ledger.debit': 'Nợ', 'ledger.credit': 'Có', 'ledger.balance': 'Số dư', 'ledger.off': 'lệch {amount}', 'ledger.equal': 'đến từng đồng',
@@ -149,4 +149,5 @@ export default {
   'period.offpeak': 'thấp điểm',
   'period.normal': 'bình thường',
   'error.absent': 'Không có trong cài đặt này', 'error.absent.what': 'Phần mở rộng trả lời việc này chưa được nạp.',
+  'bill.version': 'phiên bản {version}',
 };

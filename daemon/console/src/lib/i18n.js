@@ -86,3 +86,5 @@ export function period(from, to) {
   const last = new Date(day(to) - 12 * 3600e3);
   return `${date(from)} – ${format('DateTimeFormat', { year: 'numeric', month: 'short', day: 'numeric' }).format(last)}`;
 }
+// Stored with the country's code; a number that begins with 0 was entered without one.
+export const phone = (digits) => (digits ? (digits[0] === '0' ? digits : '+' + digits) : '');

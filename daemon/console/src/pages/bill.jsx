@@ -9,12 +9,16 @@ import { DayBars } from '../chart.jsx';
 const nameOf = (l) => l.label || t('line.' + l.code, { otherwise: l.code.replaceAll('_', ' ') });
 const quantityOf = (name) => t('channel.' + name, { otherwise: name });
 
-// Steps of the rating as sentences where they are text, as a small tree otherwise.
-function Steps({ steps }) {
-  if (steps === null || steps === undefined) return null;
-  if (typeof steps !== 'object') return <>{String(steps)}</>;
-  if (Array.isArray(steps)) return <ol class="stack">{steps.map((s, i) => <li key={i}><Steps steps={s} /></li>)}</ol>;
-  return <dl class="facts small">{Object.entries(steps).map(([k, v]) => <><dt>{t('trace.' + k, { otherwise: k.replaceAll('_', ' ') })}</dt><dd class="tab">{v && typeof v === 'object' ? <Steps steps={v} /> : String(v)}</dd></>)}</dl>;
+// How the rating came to a line: its own sentences, in order, between the tariff version and the exact amount.
+function Trace({ line, currency }) {
+  const s = line.steps;
+  return (
+    <div class="stack trace-steps">
+      <p class="small soft">{[line.tariff?.tariff ?? line.tariff?.code, (line.tariff?.version ?? undefined) !== undefined && t('bill.version', { version: line.tariff.version }), s.from && period(s.from, s.to)].filter(Boolean).join(' · ')}</p>
+      {Array.isArray(s.steps) && s.steps.length > 0 && <ol>{s.steps.map((x, i) => <li key={i}>{typeof x === 'string' ? x : JSON.stringify(x)}</li>)}</ol>}
+      <p class="tab">{s.price !== undefined && <>{decimal(s.quantity)} {s.unit} × {decimal(s.price)} = </>}<b>{decimal(line.exact)}</b> {currency} <span class="soft">{t('bill.exact')}</span></p>
+    </div>
+  );
 }
 
 function Daily({ readings, from }) {
@@ -101,12 +105,9 @@ export default function Bill({ id }) {
                 <Table label={t('bill.lines')} rows={b.lines} keyOf={(l) => l.line} columns={[
                   { key: 'label', label: t('col.line'), show: (l) => (
                     <div><span class="strong">{nameOf(l)}</span>
-                      {traces[l.line]?.steps && <details class="trace"><summary>{t('bill.how')}</summary>
-                        <div class="stack">
-                          <p class="small soft">{traces[l.line].tariff?.code ?? b.tariff}{traces[l.line].tariff?.version !== undefined && ` v${traces[l.line].tariff.version}`} · {t('bill.exact')} <b class="tab">{decimal(traces[l.line].exact)}</b></p>
-                          <Steps steps={traces[l.line].steps} /></div></details>}</div>) },
-                  { key: 'quantity', label: t('col.quantity'), num: true, show: (l) => (l.kind === 'tax' ? '' : `${decimal(l.quantity)} ${l.unit}`) },
-                  { key: 'price', label: t('col.price'), num: true, show: (l) => (l.kind === 'tax' ? `${decimal(l.price)}` : decimal(l.price)) },
+                      {traces[l.line]?.steps && <details class="trace"><summary>{t('bill.how')}</summary><Trace line={traces[l.line]} currency={b.currency} /></details>}</div>) },
+                  { key: 'quantity', label: t('col.quantity'), num: true, show: (l) => (Number(l.quantity) === 1 && !l.unit ? '' : `${decimal(l.quantity)} ${l.unit}`) },
+                  { key: 'price', label: t('col.price'), num: true, show: (l) => (l.unit === b.currency ? `${number(l.price * 100, 4)} %` : decimal(l.price)) },
                   { key: 'amount', label: t('col.amount'), num: true, show: (l) => m(l.amount) },
                 ]} foot={[{ text: t('col.total'), span: 3 }, { text: m(b.total), num: true }]} />
               </Panel>

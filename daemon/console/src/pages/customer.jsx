@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { call, post } from '../lib/api.js';
-import { date, dateTime, local, money, number, period, quantity, t } from '../lib/i18n.js';
+import { date, dateTime, local, money, number, period, phone, quantity, t } from '../lib/i18n.js';
 import { useKeys } from '../lib/keys.js';
 import { enc, go } from '../lib/router.js';
 import { useApi, useLive } from '../lib/use.js';
@@ -115,7 +115,7 @@ export default function Customer({ id }) {
   const last = c?.bills[0];
   return (
     <>
-      <Head title={c?.name ?? t('customer')} crumbs={[[t('nav.customers'), '#/customers']]} lead={c && [t('kind.' + c.kind), c.phone && '+' + c.phone, c.branch_name].filter(Boolean).join(' · ')}>
+      <Head title={c?.name ?? t('customer')} crumbs={[[t('nav.customers'), '#/customers']]} lead={c && [t('kind.' + c.kind), phone(c.phone), c.branch_name].filter(Boolean).join(' · ')}>
         {c && <><button class="btn" onClick={() => set('edit')}>{t('edit')}</button><button class="btn" onClick={() => set('request')}>{t('request.new')}</button>
           <button class="btn primary" onClick={() => set('pay')} disabled={!c.accounts.length}>{t('pay.title')} <kbd aria-hidden="true">p</kbd></button></>}
       </Head>

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { post, query } from '../lib/api.js';
-import { t } from '../lib/i18n.js';
+import { phone, t } from '../lib/i18n.js';
 import { useKeys, walkRows } from '../lib/keys.js';
 import { enc, go, setSearch } from '../lib/router.js';
 import { useApi } from '../lib/use.js';
@@ -79,7 +79,7 @@ export default function Customers({ search }) {
           <Loaded api={api} lines={9} empty={<Empty title={t('customers.none')}>{t('customers.none.what')}</Empty>}>{(d) => (
             <Table label={t('customers.all')} rows={d.items} keyOf={(c) => c.customer} href={(c) => `#/customers/${c.customer}`} columns={[
               { key: 'name', label: t('col.name') },
-              { key: 'phone', label: t('col.phone'), show: (c) => c.phone && <span class="tab">+{c.phone}</span> },
+              { key: 'phone', label: t('col.phone'), show: (c) => c.phone && <span class="tab">{phone(c.phone)}</span> },
               { key: 'accounts', label: t('col.account'), show: (c) => <span class="tab">{(c.accounts || []).join(', ')}</span> },
               { key: 'address', label: t('col.address') },
               { key: 'branch', label: t('col.branch') },

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { post } from '../lib/api.js';
-import { dateTime, local, t } from '../lib/i18n.js';
+import { dateTime, local, phone, t } from '../lib/i18n.js';
 import { enc } from '../lib/router.js';
 import { useApi, useLive } from '../lib/use.js';
 import { Act, Badge, Dialog, Facts, Failure, Head, Loaded, Panel, When } from '../ui.jsx';
@@ -115,7 +115,7 @@ export default function Request({ id, me }) {
             </Panel>
             <Panel title={t('request.facts')}>
               <Facts rows={[[t('col.state'), <Badge state={r.overdue ? 'overdue' : r.state} />], [t('col.customer'), <a href={`#/customers/${r.customer}`}>{r.customer_name}</a>],
-                [t('col.phone'), r.phone && <a href={`tel:+${r.phone}`} class="tab">+{r.phone}</a>], [t('col.account'), r.account], [t('col.point'), r.service_point],
+                [t('col.phone'), r.phone && <a href={`tel:${phone(r.phone)}`} class="tab">{phone(r.phone)}</a>], [t('col.account'), r.account], [t('col.point'), r.service_point],
                 ...r.form_fields.map((f) => [local(f.label), r.form[f.name] && t('choice.' + r.form[f.name], { otherwise: r.form[f.name] })]),
                 [t('col.assigned'), r.assigned_to ?? t('queue.' + r.queue, { otherwise: r.queue })], [t('col.opened'), `${dateTime(r.opened_at)} · ${r.opened_by}`],
                 [t('col.due'), r.state === 'waiting' ? t('request.paused') : dateTime(r.due_at)], [t('col.closed'), r.closed_at && dateTime(r.closed_at)], [t('col.outcome'), r.outcome && t('outcome.' + r.outcome, { otherwise: r.outcome })]]} />
