@@ -24,5 +24,7 @@ done
 base=$(sed -n 's/^ready //p' "$out")
 psql -q -U headrace headrace -c \
         "insert into mdm.meter_model (model, protocol, profile) values ('TEST-DLMS', 'dlms', '{}') on conflict do nothing"
-node "$web/seed.mjs" "$base" admin headrace-demo
+node "$web/seed.mjs" "$base" admin headrace-demo town
+psql -q -U headrace headrace -v ON_ERROR_STOP=1 -f "$web/readings.sql" >/dev/null
+[ -f "$HEADRACE_BUILD/billing/payment/payment.so" ] && node "$web/seed.mjs" "$base" admin headrace-demo bills
 node "$web/console.mjs" "$base" admin headrace-demo "$HEADRACE_BUILD/screenshots/console"
