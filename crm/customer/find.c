@@ -3,7 +3,7 @@
 #include "customer.h"
 #include "customer_sql.h"
 
-enum { SEARCH_DEFAULT = 20, LIST_DEFAULT = 50 };
+enum { SEARCH_DEFAULT = 20, LIST_DEFAULT = 50, READS_SHOWN = 24 };
 
 static const char *limit_text(struct hr_call *call, int64_t otherwise)
 {
@@ -90,7 +90,7 @@ enum hr_status customer_list(struct hr_call *call)
         return customer_reply(call, sql_list, 4, params);
 }
 
-/* Use and register of one meter; looks back further and further until there is something. */
+/* Use and register of one meter; looks back further and further until there is enough to show. */
 static enum hr_status put_meter_reads(struct hr_call *call, struct buf *b, const char *meter,
                                       const char *commodity)
 {
@@ -105,7 +105,7 @@ static enum hr_status put_meter_reads(struct hr_call *call, struct buf *b, const
                 s = customer_host->query(call, sql_meter_reads, 3, params, &rows);
                 if (s != HR_OK)
                         return s;
-                if (customer_host->rows_int(rows, 0, "n") > 0)
+                if (customer_host->rows_int(rows, 0, "n") >= READS_SHOWN)
                         break;
         }
         buf_put_str(b, customer_host->rows_text(rows, 0, "reply"));

@@ -167,4 +167,6 @@ export default {
   'period.normal': 'normal',
   'error.absent': 'Not part of this installation', 'error.absent.what': 'The plugin that answers this is not loaded.',
   'bill.version': 'version {version}',
+  'bill.tier': '{text}, tier {tier}',
+  'event.payment.reversed': 'Payment reversed', 'event.tariff.activated': 'Tariff in force', 'event.job.progress': 'Job goes on',
 };

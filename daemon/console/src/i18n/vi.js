@@ -150,4 +150,6 @@ export default {
   'period.normal': 'bình thường',
   'error.absent': 'Không có trong cài đặt này', 'error.absent.what': 'Phần mở rộng trả lời việc này chưa được nạp.',
   'bill.version': 'phiên bản {version}',
+  'bill.tier': '{text}, bậc {tier}',
+  'event.payment.reversed': 'Đảo thanh toán', 'event.tariff.activated': 'Biểu giá có hiệu lực', 'event.job.progress': 'Tác vụ tiến triển',
 };

@@ -24,9 +24,9 @@ export function listen(f) {
     source.onopen = () => tell(true);
     source.onerror = () => tell(false);
     source.onmessage = handle;
-    for (const t of ['reading.stored', 'meter.read', 'sweep.progress', 'sweep.ended', 'job.progress', 'job.ended',
-      'run.created', 'run.computed', 'run.approved', 'run.issued', 'bill.issued', 'bill.reversed', 'payment.posted',
-      'invoice.issued', 'vee.exception', 'request.opened', 'request.closed', 'customer.created', 'customer.changed',
+    for (const t of ['reading.stored', 'job.progress',
+      'run.computed', 'run.issued', 'bill.issued', 'bill.reversed', 'payment.posted', 'payment.reversed',
+      'invoice.issued', 'vee.exception', 'tariff.activated', 'request.opened', 'request.closed', 'customer.created', 'customer.changed',
       'contract.opened', 'contract.closed', 'meter.exchanged'])
       source.addEventListener(t, handle);
   }

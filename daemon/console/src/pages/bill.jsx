@@ -6,7 +6,12 @@ import { useApi } from '../lib/use.js';
 import { Badge, Bar, Dialog, Empty, Facts, Failure, Head, Loaded, Panel, Table, Tile, toast } from '../ui.jsx';
 import { DayBars } from '../chart.jsx';
 
-const nameOf = (l) => l.label || t('line.' + l.code, { otherwise: l.code.replaceAll('_', ' ') });
+// "Energy, tier 2": tiers of one component share its text.
+function nameOf(l) {
+  const tier = /_t(\d+)$/.exec(l.code)?.[1];
+  const text = l.label || l.code.replaceAll('_', ' ');
+  return tier ? t('bill.tier', { text, tier }) : text;
+}
 const quantityOf = (name) => t('channel.' + name, { otherwise: name });
 
 // How the rating came to a line: its own sentences, in order, between the tariff version and the exact amount.

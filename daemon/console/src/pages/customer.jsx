@@ -165,7 +165,7 @@ export default function Customer({ id }) {
               {c.service_points.map((s) => (
                 <Panel key={s.code} title={s.address} aside={<Badge state={s.state} />}>
                   <Facts rows={[[t('col.point'), <code>{s.code}</code>], [t('col.commodity'), t('commodity.' + s.commodity)], [t('col.city'), s.city],
-                    ...s.installations.map((i) => [i.installed ? t('col.meter') : t('col.meter.before'), <><a href={`#/meters/${enc(i.serial)}`}>{i.serial}</a> <span class="soft small">{period(i.from?.slice(0, 10), i.to?.slice(0, 10))}</span></>])]} />
+                    ...s.installations.map((i) => [i.installed ? t('col.meter') : t('col.meter.before'), <><a href={`#/meters/${enc(i.serial)}`}>{i.serial}</a> <span class="soft small">{period(i.from, i.to)}</span></>])]} />
                 </Panel>
               ))}
               {c.reads.length > 0 && <Panel title={t('reads.title')}><div class="stack">{c.reads.map((r) => <Reads key={r.serial} r={r} />)}</div></Panel>}

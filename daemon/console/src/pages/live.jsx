@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { post, query } from '../lib/api.js';
+import { get, post, query } from '../lib/api.js';
 import { date, number, percent, t, time } from '../lib/i18n.js';
 import { listen, watchConnection } from '../lib/live.js';
 import { enc } from '../lib/router.js';
@@ -61,6 +61,10 @@ function StartSweep({ close, done }) {
 function EventLog() {
   const [rows, set] = useState([]);
   const [on, setOn] = useState(false);
+  useEffect(() => { // what happened just before the page was opened
+    get('/events/list?limit=1').then((d) => get('/events/list' + query({ after: Math.max(0, d.last - 8), limit: 8 })))
+      .then((d) => set((r) => (r.length ? r : d.items.reverse().map((e) => ({ ...e, n: Math.random() })))), () => {});
+  }, []);
   useEffect(() => listen((e) => set((r) => [{ ...e, at: e.at || new Date().toISOString(), n: Math.random() }, ...r].slice(0, 12))), []);
   useEffect(() => watchConnection(setOn), []);
   return (

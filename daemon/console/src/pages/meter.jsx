@@ -117,8 +117,8 @@ export default function Meter({ id }) {
               {installations.length ? <Table label={t('installations.title')} rows={installations} columns={[
                 { key: 'service_point', label: t('col.point'), show: (i) => i.service_point },
                 { key: 'address', label: t('col.address'), show: (i) => i.customer ? <a href={`#/customers/${i.customer}`}>{i.address || i.customer_name}</a> : i.address },
-                { key: 'from', label: t('col.from'), show: (i) => date(i.from?.slice(0, 10)) },
-                { key: 'to', label: t('col.to'), show: (i) => (i.to ? date(i.to.slice(0, 10)) : t('now')) },
+                { key: 'from', label: t('col.from'), show: (i) => date(i.from) },
+                { key: 'to', label: t('col.to'), show: (i) => (i.to ? date(i.to) : t('now')) },
               ]} /> : <Empty title={t('installations.none')} />}
             </Panel>
           </div>
