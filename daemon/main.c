@@ -28,6 +28,7 @@
 #include "masterkey.h"
 #include "meter_ops.h"
 #include "migrate.h"
+#include "models_install.h"
 #include "notify.h"
 #include "registry.h"
 #include "services.h"
@@ -41,6 +42,9 @@ static const struct config_key daemon_keys[] = {
           0 },
         { "log_level", CONFIG_ENUM, "info", "Least important record logged",
           "error|warn|info|debug", 0, 0 },
+        { "models_dir", CONFIG_PATH, NULL,
+          "Folder of further meter models, *.json; they may replace those that come along", NULL, 0,
+          0 },
         { "master_key", CONFIG_SECRET, NULL,
           "64 hexadecimal digits that seal meter keys; unset: STATE/master.key", NULL, 0, 0 },
         { "admin_login", CONFIG_TEXT, "admin", "First administrator, made when there is no user",
@@ -556,6 +560,16 @@ static int make_host(struct daemon *d)
         return 0;
 }
 
+static void install_models(struct daemon *d)
+{
+        struct buf errors = BUF_INIT;
+
+        if (models_install(d->db, config_text(d->config, "daemon", "models_dir"), &errors))
+                log_error(NULL, "not every meter model could be taken",
+                          LOG_S("why", buf_cstr(&errors)));
+        buf_deinit(&errors);
+}
+
 static void bootstrap_admin(struct daemon *d)
 {
         const char *password = config_text(d->config, "daemon", "admin_password");
@@ -608,6 +622,8 @@ static void start_host(void *arg)
                 if (r == 0) {
                         buf_deinit(&errors);
                         bootstrap_admin(d);
+                        if (d->collects)
+                                install_models(d);
                         d->host_ready = true;
                         break;
                 }

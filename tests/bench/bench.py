@@ -131,10 +131,9 @@ def bench_copy(build):
 def bench_start(build):
     state = harness.scratch("start")
     db = servers.Postgres()
-    daemon = harness.Daemon(build, state, embedded=False, database=db.url, config="[mqtt]\nenabled = no\n")
+    daemon = harness.Daemon(build, state, embedded=False, database=db.url)
     try:
-        daemon.sections["mqtt"] = {"enabled": "no"}
-        daemon.extra = ""
+        daemon.sections.pop("mqtt")
         daemon.start()
         first = daemon.ready_s
         daemon.stop()

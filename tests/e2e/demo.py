@@ -79,17 +79,16 @@ def make_simulator(args, daemon):
 
 
 def register_town(daemon, fleet, steps):
-    """Branches, people, meters, contracts. Every third meter belongs to the second branch."""
+    """Branches, people, meters, contracts."""
     api = daemon.api
     for b in town.BRANCHES:
         api.post("/v1/branches", b)
     for login, password in CLERKS:
         api.post("/v1/users", {"login": login, "password": password, "roles": "clerk", "branches": "*"})
     for i, m in enumerate(fleet["meters"]):
-        m["branch"] = "CHI" if i % 3 == 2 else "HN"
+        m["branch"] = town.branch_of(i, m)
     api.post("/v1/meters/import", fleet, timeout=600)
-    doc = town.customers(fleet, lambda m: m["branch"],
-                         lambda m: "EVN-RES" if m["branch"] == "HN" else "TOU-RES", "2026-09-01")
+    doc = town.customers(fleet, "2026-09-01")
     answer = api.post("/v1/customers/import", doc, timeout=600)
     if answer.get("refused"):
         raise RuntimeError("the town was not taken whole: %s" % answer["refused"][:3])
@@ -104,7 +103,8 @@ def load_tariffs(daemon, steps):
             with open(os.path.join(folder, name), encoding="utf-8") as f:
                 document = json.load(f)
             t = daemon.api.post("/v1/tariffs", {"document": document})
-            daemon.api.post("/v1/tariffs/%s/activate" % t["code"], {"version": t.get("version", 1)})
+            for step in ("approve", "activate"):
+                daemon.api.post("/v1/tariffs/%s/%s" % (t["code"], step), {"version": t["version"]})
             names.append(t["code"])
     steps.progress(", ".join(names))
 

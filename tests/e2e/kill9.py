@@ -43,7 +43,9 @@ def main():
             if i == kills // 2:
                 db.stop("immediate")
                 threading.Timer(outage, db.start).start()
-            daemon.start()
+            # The meters' side must come up without the database; the API waits for it.
+            daemon.start(api=False)
+        daemon.wait_api(outage + 60)
         harness.wait_until(sim.pushed, 600, "the pushing meters to be acknowledged")
 
         def drained():

@@ -13,31 +13,47 @@ BRANCHES = [
      "language": "vi"},
     {"branch_id": 2, "code": "CHI", "name": "Chicago", "tz": "America/Chicago", "currency": "USD", "minor_digits": 2,
      "language": "en"},
+    {"branch_id": 3, "code": "LDN", "name": "London", "tz": "Europe/London", "currency": "GBP", "minor_digits": 2,
+     "language": "en"},
 ]
+CITY = {"HN": ("Hà Nội", "100000", "8490"), "CHI": ("Chicago", "60601", "1312"), "LDN": ("London", "N1 9GU", "4420")}
+
+
+def branch_of(i, meter):
+    """Heat in London, water and every third electricity meter in Chicago, the rest in Hà Nội."""
+    if meter["commodity"] == "heat":
+        return "LDN"
+    if meter["commodity"] == "water" or i % 3 == 2:
+        return "CHI"
+    return "HN"
+
+
+def tariff_of(meter):
+    if meter["commodity"] == "heat":
+        return "HEAT-NET"
+    if meter["commodity"] == "water":
+        return "WATER-RES"
+    return "EVN-RES" if meter["branch"] == "HN" else "TOU-RES"
 
 
 def person(i):
     return "%s %s %s" % (SURNAMES[i % len(SURNAMES)], MIDDLE[i // 3 % len(MIDDLE)], GIVEN[i * 7 % len(GIVEN)])
 
 
-def customers(fleet, branch_of, tariff_of, since):
-    """The document customer.import takes, for every meter of the fleet.
-
-    branch_of(meter) -> branch code, tariff_of(meter) -> tariff code; contracts begin on `since`."""
+def customers(fleet, since):
+    """The document customer.import takes, for every meter of the fleet; contracts begin on `since`."""
     doc = {"parties": [], "accounts": [], "premises": [], "service_points": [], "installations": [], "contracts": []}
     for i, m in enumerate(fleet["meters"]):
-        code = branch_of(m)
-        vn = code == "HN"
-        n = "%05d" % (i + 1)
+        code, n = m["branch"], "%05d" % (i + 1)
+        city, postcode, prefix = CITY[code]
         doc["parties"].append({"code": "P" + n, "branch": code, "kind": "person", "name": person(i),
-                               "phone": "8490%07d" % (1000003 * (i + 1) % 10000000) if vn
-                               else "1312%07d" % (1000003 * (i + 1) % 10000000),
-                               "email": "customer%d@town.example" % (i + 1), "language": "vi" if vn else "en"})
+                               "phone": "%s%07d" % (prefix, 1000003 * (i + 1) % 10000000),
+                               "email": "customer%d@town.example" % (i + 1), "language": "vi" if code == "HN" else "en"})
         doc["accounts"].append({"number": "A" + n, "branch": code, "party": "P" + n})
         doc["premises"].append({"code": "R" + n, "branch": code, "address": "%d %s" % (i % 180 + 1, STREETS[i % len(STREETS)]),
-                                "city": "Hà Nội" if vn else "Chicago", "postcode": "100000" if vn else "60601"})
+                                "city": city, "postcode": postcode})
         doc["service_points"].append({"code": "SP" + n, "branch": code, "premise": "R" + n, "commodity": m["commodity"]})
-        doc["installations"].append({"service_point": "SP" + n, "meter": m["serial"], "from": since + "T00:00:00Z",
+        doc["installations"].append({"branch": code, "service_point": "SP" + n, "meter": m["serial"], "from": since + "T00:00:00Z",
                                      "multiplier": "1"})
         doc["contracts"].append({"number": "C" + n, "branch": code, "account": "A" + n, "service_point": "SP" + n,
                                  "tariff": tariff_of(m), "from": since, "cycle": "monthly"})
