@@ -80,8 +80,9 @@ def register(daemon, case, document, n):
         {"serial": "R%d" % n, "maker": "T", "model": "HR-MQTT-SENML", "commodity": "electricity", "protocol": "mqtt",
          "identity": "real-%d" % n, "branch": case["code"], "address": {}}]})
     t = api.post("/v1/tariffs", {"document": document, "branch": case["code"], "from": "2015-01-01"})
-    api.post("/v1/tariffs/%s/approve" % document["code"], {"version": t["version"]})
-    api.post("/v1/tariffs/%s/activate" % document["code"], {"version": t["version"]})
+    other = daemon.login("second", "another-long-password")
+    other.post("/v1/tariffs/%s/approve" % document["code"], {"version": t["version"]})
+    other.post("/v1/tariffs/%s/activate" % document["code"], {"version": t["version"]})
     answer = api.post("/v1/customers/import", {
         "branch": case["code"],
         "parties": [{"code": "P%d" % n, "name": "Real Building %d" % n}],
@@ -131,6 +132,7 @@ def main():
     samples = os.path.join(harness.ROOT, "billing", "tariff", "samples")
     try:
         daemon.start()
+        daemon.api.post("/v1/users", {"login": "second", "password": "another-long-password", "roles": "admin", "branches": "*"})
         data, messages = [], 0
         for n, case in enumerate(CASES, 1):
             with open(os.path.join(samples, case["tariff"] + ".json"), encoding="utf-8") as f:
