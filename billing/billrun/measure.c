@@ -102,8 +102,9 @@ static int daily_add(struct daily *d, const struct bill_segment *s, size_t i)
 /* What the readings' hash is taken over: the span, the factor and every value as it is stored. */
 static void put_segment(struct buf *b, const struct bill_segment *s)
 {
-        buf_printf(b, "%d/%d/%lld/%d/%lld/%lld\n", s->meter_id, s->channel, (long long)trimmed(s->multiplier).m,
-                   trimmed(s->multiplier).scale, (long long)s->from, (long long)s->to);
+        buf_printf(b, "%d/%d/%lld/%d/%lld/%lld\n", s->meter_id, s->channel,
+                   (long long)trimmed(s->multiplier).m, trimmed(s->multiplier).scale,
+                   (long long)s->from, (long long)s->to);
         for (size_t i = 0; i < s->n; i++) {
                 buf_put_le64(b, (uint64_t)s->at[i]);
                 buf_put_le64(b, (uint64_t)s->value[i]);
@@ -210,55 +211,100 @@ static bool inside(const struct window *w, const struct bill_segment *s, size_t 
         return s->at[i] >= w->from && s->at[i] < w->to;
 }
 
-/* One run of consecutive values of one period, as a series in the billing unit. */
-static int put_series(struct measure *m, const struct bill_segment *s, size_t first, size_t n)
+/* One run of consecutive values, as a series in the billing unit. */
+static int put_series(struct measure *m, const struct bill_segment *s,
+                      const struct rating_series *run, int64_t *value)
 {
         struct decimal factor = trimmed(s->multiplier);
-        struct rating_series series = {
-                .name = s->code, .at = s->at[first], .period_s = s->period_s[first], .n = n
-        };
-        int64_t *value = arena_alloc(m->arena, n * sizeof *value);
-        uint8_t *status = arena_alloc(m->arena, n);
+        struct rating_series series = *run;
         int scale;
 
-        if (!value || !status)
-                return -ENOMEM;
+        series.name = s->code;
         series.unit = bill_unit(s->unit, s->scaler, &scale);
         for (; scale < 0; scale++)
                 if (__builtin_mul_overflow(factor.m, 10, &factor.m))
                         return -ERANGE;
         series.scale = (int8_t)(scale + factor.scale);
-        for (size_t i = 0; i < n; i++) {
-                if (__builtin_mul_overflow(s->value[first + i], factor.m, &value[i]))
+        for (size_t i = 0; i < series.n; i++)
+                if (__builtin_mul_overflow(value[i], factor.m, &value[i]))
                         return -ERANGE;
-                status[i] = usable(s, first + i) ? s->status[first + i] : RATING_MISSING;
-        }
         series.value = value;
-        series.status = status;
         buf_put(&m->series, &series, sizeof series);
         return m->series.failed ? -ENOMEM : 0;
 }
 
-static int put_segment_series(struct measure *m, const struct window *w,
-                              const struct bill_segment *s)
+/* The rating wants intervals of one length: shorter ones are added up to the longest there is. */
+static uint32_t longest_period(const struct bill_input *in, const struct window *w,
+                               const char *code)
 {
-        size_t first = 0, n = 0;
+        uint32_t longest = 0;
+
+        for (size_t k = 0; k < in->n_segments; k++) {
+                const struct bill_segment *s = &in->segments[k];
+
+                for (size_t i = 0; strcmp(s->code, code) == 0 && i < s->n; i++)
+                        if (inside(w, s, i) && s->period_s[i] > longest)
+                                longest = s->period_s[i];
+        }
+        return longest;
+}
+
+/* One value of @grid seconds from the shorter ones that fill it; how many were taken. Those that do
+ * not fill it count as missing: nothing is guessed. */
+static size_t gather(const struct bill_segment *s, size_t i, uint32_t grid, int64_t *value,
+                     uint8_t *status)
+{
+        int64_t start = s->at[i] - s->at[i] % grid, next = start;
+        size_t n = 0;
+
+        *value = 0;
+        *status = s->status[i];
+        for (; i + n < s->n && s->at[i + n] < start + grid; n++) {
+                if (s->at[i + n] != next || !usable(s, i + n) ||
+                    __builtin_add_overflow(*value, s->value[i + n], value))
+                        *status = RATING_MISSING;
+                next = s->at[i + n] + s->period_s[i + n];
+        }
+        if (next != start + grid)
+                *status = RATING_MISSING;
+        return n;
+}
+
+static int put_segment_series(struct measure *m, const struct window *w,
+                              const struct bill_segment *s, uint32_t grid)
+{
+        struct rating_series run = { .period_s = grid };
+        int64_t *value = arena_alloc(m->arena, (s->n + 1) * sizeof *value);
+        uint8_t *status = arena_alloc(m->arena, s->n + 1);
+        size_t used = 0;
         int rc = 0;
 
-        for (size_t i = 0; i < s->n && rc == 0; i++) {
+        if (!value || !status)
+                return -ENOMEM;
+        for (size_t i = 0, taken; i < s->n && rc == 0; i += taken) {
+                int64_t at = s->at[i];
+
+                taken = 1;
                 if (!inside(w, s, i))
                         continue;
-                if (n > 0 && (s->period_s[i] != s->period_s[first] ||
-                              s->at[i] != s->at[i - 1] + s->period_s[i - 1])) {
-                        rc = put_series(m, s, first, n);
-                        n = 0;
+                if (s->period_s[i] == grid) {
+                        value[used] = s->value[i];
+                        status[used] = usable(s, i) ? s->status[i] : RATING_MISSING;
+                } else {
+                        taken = gather(s, i, grid, &value[used], &status[used]);
+                        at -= at % grid;
                 }
-                if (n++ == 0)
-                        first = i;
+                if (run.n > 0 && at != run.at + (int64_t)run.n * grid) {
+                        rc = put_series(m, s, &run, value + used - run.n);
+                        run.n = 0;
+                }
+                if (run.n++ == 0) {
+                        run.at = at;
+                        run.status = status + used;
+                }
+                used++;
         }
-        if (rc == 0 && n > 0)
-                rc = put_series(m, s, first, n);
-        return rc;
+        return rc == 0 && run.n > 0 ? put_series(m, s, &run, value + used - run.n) : rc;
 }
 
 static int put_total(struct measure *m, const struct window *w, const struct bill_input *in,
@@ -300,7 +346,7 @@ int measure_part(struct measure *m, const struct bill_input *in, const struct bi
                 for (size_t j = 0; j < k; j++)
                         first = first && strcmp(in->segments[j].code, s->code) != 0;
                 if (intervals)
-                        rc = put_segment_series(m, &w, s);
+                        rc = put_segment_series(m, &w, s, longest_period(in, &w, s->code));
                 else if (first)
                         rc = put_total(m, &w, in, s->code);
         }
