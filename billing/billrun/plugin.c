@@ -127,12 +127,12 @@ static enum hr_status op_run_create(struct hr_call *call)
         if (s != HR_OK)
                 return s;
         char *doc = billrun_host->format(
-                call, "{\"run\":%s,\"state\":\"draft\",\"job\":%lld,\"contracts\":%s}", run,
+                call, "{\"run\":%s,\"state\":\"draft\",\"job_id\":%lld,\"contracts\":%s}", run,
                 (long long)job, billrun_host->rows_text(rows, 0, "contracts"));
 
         billrun_host->reply_status(call, 201);
         billrun_host->reply_json(call, doc, strlen(doc));
-        return HR_OK;
+        return billrun_host->publish(call, "run.created", run, doc);
 }
 
 static enum hr_status op_run_list(struct hr_call *call)
@@ -174,7 +174,12 @@ static enum hr_status change_run(struct hr_call *call, const char *sql)
 
 static enum hr_status op_run_approve(struct hr_call *call)
 {
-        return change_run(call, sql_run_approve);
+        const char *run = billrun_host->param(call, "run");
+        enum hr_status s = change_run(call, sql_run_approve);
+
+        return s == HR_OK ? billrun_host->publish(call, "run.approved", run,
+                                                  billrun_host->format(call, "{\"run\":%s}", run))
+                          : s;
 }
 
 static enum hr_status op_run_cancel(struct hr_call *call)
@@ -219,9 +224,9 @@ static enum hr_status op_run_issue(struct hr_call *call)
 static enum hr_status op_bill_list(struct hr_call *call)
 {
         static const char *const names[] = { "run",       "state",  "account", "contract",
-                                             "exception", "before", "limit" };
+                                             "exception", "before", "cursor",  "limit" };
 
-        return query_doc(call, sql_bill_list, 7, names, "bill");
+        return query_doc(call, sql_bill_list, 8, names, "bill");
 }
 
 static enum hr_status op_bill_show(struct hr_call *call)
@@ -306,8 +311,8 @@ static const struct hr_param bill_list_params[] = {
         { "account", HR_TEXT, HR_QUERY, false, "Only bills of this account" },
         { "contract", HR_TEXT, HR_QUERY, false, "Only bills of this contract" },
         { "exception", HR_TEXT, HR_QUERY, false, "Only bills with this exception" },
-        { "before", HR_INT, HR_QUERY, false, "Go on below this bill (`next` of the last page)",
-          NULL, 1, INT64_MAX },
+        { "cursor", HR_INT, HR_QUERY, false, "`next` of the last page", NULL, 1, INT64_MAX },
+        { "before", HR_INT, HR_QUERY, false, "Only bills below this number", NULL, 1, INT64_MAX },
         { "limit", HR_INT, HR_QUERY, false, "At most this many", NULL, 1, 1000 },
         { 0 },
 };

@@ -153,7 +153,7 @@ static enum hr_status reply(struct replay *r)
 
         if (r->out.failed)
                 return HR_RETRY;
-        buf_printf(&doc, "{\"bill\":%s,\"equal\":%s,\"compared\":%zu,\"differences\":[%s]}",
+        buf_printf(&doc, "{\"bill\":%s,\"same\":%s,\"compared\":%zu,\"differences\":[%s]}",
                    r->bill, r->differences ? "false" : "true", r->compared, buf_cstr(&r->out));
         billrun_host->reply_json(r->call, buf_cstr(&doc), doc.len);
         buf_deinit(&doc);

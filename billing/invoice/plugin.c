@@ -42,9 +42,9 @@ static enum hr_status query_doc(struct hr_call *call, const char *sql, size_t n,
 
 static enum hr_status op_list(struct hr_call *call)
 {
-        static const char *const names[] = { "account", "branch", "kind", "before", "limit" };
+        static const char *const names[] = { "account", "branch", "kind", "cursor", "limit" };
 
-        return query_doc(call, sql_invoice_list, 5, names, "before");
+        return query_doc(call, sql_invoice_list, 5, names, "cursor");
 }
 
 static enum hr_status op_show(struct hr_call *call)
@@ -137,7 +137,7 @@ static const struct hr_param list_params[] = {
         { "account", HR_TEXT, HR_QUERY, false, "Only this account's" },
         { "branch", HR_TEXT, HR_QUERY, false, "Only this branch's" },
         { "kind", HR_TEXT, HR_QUERY, false, "Only this kind", "invoice|credit_note" },
-        { "before", HR_TEXT, HR_QUERY, false, "Go on after this number (`next` of the last page)" },
+        { "cursor", HR_TEXT, HR_QUERY, false, "`next` of the last page" },
         { "limit", HR_INT, HR_QUERY, false, "At most this many", NULL, 1, 1000 },
         { 0 },
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "decimal.h"
 #include "headrace/plugin.h"
 #include "payment_sql.h"
 
@@ -75,6 +76,21 @@ static enum hr_status find_target(struct hr_call *call, struct hr_rows **ret)
         return HR_OK;
 }
 
+/* A number or a text, but whole and above zero. */
+static enum hr_status check_amount(struct hr_call *call)
+{
+        const char *text = host->param(call, "amount");
+        struct decimal amount;
+
+        if (decimal_parse(text, &amount) != 0 || amount.scale != 0 || amount.m <= 0 ||
+            amount.m > 1000000000000000)
+                return host->reject(call, 422, "bad_amount", "amount",
+                                    "%s is no amount; give whole minor units above zero, such as "
+                                    "12050 for 120.50",
+                                    text);
+        return HR_OK;
+}
+
 static enum hr_status op_post(struct hr_call *call)
 {
         const char *channel = host->param(call, "channel"),
@@ -82,9 +98,11 @@ static enum hr_status op_post(struct hr_call *call)
         const char *account = host->param(call, "account"), *invoice = host->param(call, "invoice"),
                    *payment;
         struct hr_rows *target, *rows;
-        enum hr_status s = find_target(call, &target);
+        enum hr_status s = check_amount(call);
         bool repeated;
 
+        if (s == HR_OK)
+                s = find_target(call, &target);
         if (s != HR_OK)
                 return s;
         const char *params[] = {
@@ -145,7 +163,7 @@ static enum hr_status op_show(struct hr_call *call)
 static enum hr_status op_list(struct hr_call *call)
 {
         static const char *const names[] = { "account",  "branch", "channel", "state",
-                                             "suspense", "before", "limit" };
+                                             "suspense", "cursor", "limit" };
         const char *params[7], *doc;
         struct hr_rows *rows;
         enum hr_status s;
@@ -165,8 +183,7 @@ static const struct hr_param post_params[] = {
           1, 32 },
         { "reference", HR_TEXT, HR_BODY, true, "The channel's own number; posted once only", NULL,
           1, 128 },
-        { "amount", HR_INT, HR_BODY, true, "Amount in minor units (cents, dong)", NULL, 1,
-          1000000000000000 },
+        { "amount", HR_DECIMAL, HR_BODY, true, "Whole minor units: cents, dong" },
         { "currency", HR_TEXT, HR_BODY, false, "Currency, the branch's when absent", NULL, 3, 3 },
         { "account", HR_TEXT, HR_BODY, false, "Account number" },
         { "invoice", HR_TEXT, HR_BODY, false, "Invoice number; its debt is settled first" },
@@ -194,8 +211,7 @@ static const struct hr_param list_params[] = {
         { "state", HR_TEXT, HR_QUERY, false, "Only this state", "posted|reversed" },
         { "suspense", HR_BOOL, HR_QUERY, false,
           "Only those nobody is found for, or only the others" },
-        { "before", HR_INT, HR_QUERY, false, "Go on below this payment (`next` of the last page)",
-          NULL, 1, INT64_MAX },
+        { "cursor", HR_INT, HR_QUERY, false, "`next` of the last page", NULL, 1, INT64_MAX },
         { "limit", HR_INT, HR_QUERY, false, "At most this many", NULL, 1, 1000 },
         { 0 },
 };

@@ -87,7 +87,7 @@ select jsonb_build_object('run', r.run_id, 'branch', b.code, 'cycle', r.cycle, '
         'to', upper(r.period), 'state', r.state, 'currency', b.currency, 'minor_digits', b.minor_digits,
         'created_by', r.created_by, 'created_at', r.created_at, 'approved_by', r.approved_by,
         'approved_at', r.approved_at, 'computed_at', r.computed_at, 'issued_at', r.issued_at,
-        'job', r.job_id, 'issue_job', r.issue_job_id,
+        'job_id', coalesce(r.issue_job_id, r.job_id), 'job', r.job_id, 'issue_job', r.issue_job_id,
         'contracts', r.contracts, 'done', r.done, 'skipped', r.skipped,
         'bills', (select count(*) from x where state in ('draft', 'issued')),
         'held', (select count(*) from x where state = 'held'),
@@ -122,14 +122,14 @@ with x as (
         where ($1::bigint is null or b.run_id = $1::bigint) and ($2::text is null or b.state = $2)
           and ($3::text is null or a.number = $3) and ($4::text is null or c.number = $4)
           and ($5::text is null or exists (select from jsonb_array_elements(b.exceptions) e where e->>'code' = $5))
-          and b.bill_id < coalesce($6::bigint, 9223372036854775807)
-        order by b.bill_id desc limit coalesce($7::int, 100)
+          and b.bill_id < least(coalesce($6::bigint, 9223372036854775807), coalesce($7::bigint, 9223372036854775807))
+        order by b.bill_id desc limit coalesce($8::int, 100)
 )
 select jsonb_build_object('items', coalesce(jsonb_agg(jsonb_build_object('bill', bill_id, 'run', run_id,
         'contract', contract, 'account', account, 'party', party, 'from', lower(period), 'to', upper(period),
         'state', state, 'quantity', quantity, 'unit', unit, 'total', total, 'tax', tax, 'currency', currency,
         'exceptions', exceptions, 'due', due) order by bill_id desc), '[]'),
-        'next', case when count(*) = coalesce($7::int, 100) then min(bill_id) end)::text as doc
+        'next', case when count(*) = coalesce($8::int, 100) then min(bill_id)::text end)::text as doc
 from x
 
 -- name: bill_exists

@@ -59,5 +59,5 @@ select jsonb_build_object('items', coalesce(jsonb_agg(jsonb_build_object('paymen
         'branch', branch, 'paid_at', paid_at, 'channel', channel, 'reference', reference, 'account', account,
         'party', party, 'amount', amount, 'allocated', allocated, 'currency', currency, 'minor_digits', minor_digits,
         'state', state, 'suspense', account_id is null) order by payment_id desc), '[]'),
-        'next', case when count(*) = coalesce($7::int, 100) then min(payment_id) end)::text as doc
+        'next', case when count(*) = coalesce($7::int, 100) then min(payment_id)::text end)::text as doc
 from x

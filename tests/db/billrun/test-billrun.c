@@ -101,7 +101,7 @@ static void differs(const char *contract, const char *what)
         char *reply;
 
         CU_ASSERT_EQUAL(replay(contract, &reply), 200);
-        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "equal"), "false");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "same"), "false");
         if (!strstr(reply, what))
                 printf("\nexpected: %s\ngot: %.600s\n", what, reply);
         CU_ASSERT_PTR_NOT_NULL(strstr(reply, what));
@@ -112,7 +112,7 @@ static void test_replay(void)
         char *reply;
 
         CU_ASSERT_EQUAL(replay("C3", &reply), 200);
-        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "equal"), "true");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "same"), "true");
         CU_ASSERT_TRUE(strtol(fixture_json(f, reply, "compared"), NULL, 10) > 30);
         forge("update billing.bill_line set amount = amount + 1 where line_no = 2 and bill_id = "
               "(select bill_id from"
@@ -145,7 +145,7 @@ static void test_replay(void)
               "(select bill_id from"
               " billing.bill where contract_id = 4)");
         CU_ASSERT_EQUAL(replay("C4", &reply), 200);
-        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "equal"), "true");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "same"), "true");
 }
 
 static void test_issue(void)

@@ -18,7 +18,7 @@ static int replayed_equal(int contract)
         snprintf(json, sizeof json, "{\"bill\":%s}", fixture_sql(f, sql));
         if (fixture_call(f, "bill.replay", json, &reply) != 200)
                 return -1;
-        return strcmp(fixture_json(f, reply, "equal"), "true") == 0;
+        return strcmp(fixture_json(f, reply, "same"), "true") == 0;
 }
 
 /* Meter 1 until 12 October, then meter 6 with factor 40, with factor 60 from 20 October. */

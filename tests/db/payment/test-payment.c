@@ -59,7 +59,12 @@ static void test_post(void)
         CU_ASSERT_EQUAL(pay("T1", 100001, "\"account\":\"A1\"", &reply), 409);
         CU_ASSERT_EQUAL(pay("T1", 100000, "\"account\":\"A2\"", &reply), 409);
         CU_ASSERT_EQUAL(number("select count(*) from billing.payment"), 1);
-        CU_ASSERT_EQUAL(pay("T2", 0, "\"account\":\"A1\"", &reply) / 100, 4);
+        CU_ASSERT_EQUAL(pay("T2", 0, "\"account\":\"A1\"", &reply), 422);
+        CU_ASSERT_EQUAL(fixture_call_as(f, "maker", "payment.post",
+                                        "{\"channel\":\"bank\",\"reference\":\"T2\",\"amount\":"
+                                        "\"10.50\",\"account\":\"A1\"}",
+                                        &reply),
+                        422);
         CU_ASSERT_EQUAL(pay("T2", 5, "\"account\":\"A1\",\"currency\":\"USD\"", &reply), 422);
         fixture_drain(f);
         CU_ASSERT_EQUAL(number("select count(*) from core.event where type = 'payment.posted'"), 1);
