@@ -234,6 +234,36 @@ static enum hr_status user_create(struct hr_call *c)
                                   HOST->param(c, "login")));
 }
 
+/* A new password or the end of an account ends its sessions and tokens too, but for the one this
+ * request came with. */
+static enum hr_status user_update(struct hr_call *c)
+{
+        const char *password = HOST->param(c, "password"), *active = HOST->param(c, "active");
+        const char *params[] = { HOST->param(c, "login"), HOST->param(c, "name"), NULL, active };
+        enum hr_status st = password ? password_check(c, password) : HR_OK;
+        const char *revoke[2];
+        struct hr_rows *rows;
+        char hash[128];
+
+        if (st == HR_OK && strcmp(c->scope, "*"))
+                st = call_reject(c, 403, "forbidden", NULL,
+                                 "Only an administrator of all branches changes users");
+        if (st != HR_OK)
+                return st;
+        if (password && password_hash(password, hash))
+                return HR_RETRY;
+        params[2] = password ? hash : NULL;
+        st = HOST->query(c, sql_login_update, 4, params, &rows);
+        if (st == HR_OK && !HOST->rows_count(rows))
+                st = call_reject(c, 404, "unknown_user", "login", "There is no user %.64s",
+                                 params[0]);
+        if (st != HR_OK || (!password && !active))
+                return st;
+        revoke[0] = HOST->rows_text(rows, 0, "user_id");
+        revoke[1] = number_text(c, c->who->token_id);
+        return HOST->query(c, sql_token_revoke_all, 2, revoke, NULL);
+}
+
 static enum hr_status user_list(struct hr_call *c)
 {
         const char *params[] = { text_or(c, "after", ""),
@@ -267,13 +297,18 @@ static enum hr_status token_create(struct hr_call *c)
         const char *login = text_or(c, "user", c->who->login);
         const char *permissions = text_or(c, "permissions", "");
         int days = (int)HOST->param_int(c, "days", 365);
-        char token[HOST_TOKEN_TEXT];
+        char token[HOST_TOKEN_TEXT], scope[HOST_SCOPE_SIZE];
         struct hr_rows *found, *made;
         enum hr_status st;
 
-        if (strcmp(login, c->who->login) && !HOST->may(c, "user.write"))
+        if (c->who->narrowed)
+                return call_reject(c, 403, "forbidden", NULL,
+                                   "A token narrowed to some permissions makes no further tokens");
+        if (strcmp(login, c->who->login) &&
+            (!call_scope(c->who, "user.write", scope) || strcmp(scope, "*")))
                 return call_reject(c, 403, "forbidden", "user",
-                                   "A token for somebody else needs the permission user.write");
+                                   "A token for somebody else needs the permission user.write in "
+                                   "all branches");
         st = HOST->query(c, sql_login_find, 1, &login, &found);
         if (st == HR_OK && !HOST->rows_count(found))
                 st = call_reject(c, 422, "unknown_user", "user", "There is no active user %.64s",
@@ -520,6 +555,14 @@ static const struct hr_param user_create_params[] = {
           200 },
         { NULL },
 };
+static const struct hr_param user_update_params[] = {
+        { "login", HR_TEXT, HR_PATH, true, "Login name", NULL, 1, 64 },
+        { "name", HR_TEXT, HR_BODY, false, "Full name", NULL, 0, 200 },
+        { "password", HR_TEXT, HR_BODY, false, "New password; ends the user's sessions", NULL, 1,
+          PASSWORD_MAX },
+        { "active", HR_BOOL, HR_BODY, false, "false shuts the user out at once" },
+        { NULL },
+};
 static const struct hr_param token_create_params[] = {
         { "name", HR_TEXT, HR_BODY, true, "What the token is for", NULL, 1, 100 },
         { "user", HR_TEXT, HR_BODY, false, "Login it acts as; default: your own", NULL, 1, 64 },
@@ -580,6 +623,9 @@ static const struct hr_operation operations[] = {
         { "user.create", "user.write", "POST", "/v1/users", "user create LOGIN",
           "Make a user with roles in branches", user_create_params, HR_OP_WRITE, user_create,
           NULL },
+        { "user.update", "user.write", "PATCH", "/v1/users/{login}", "user update LOGIN",
+          "Change a user's name or password, or shut the user out", user_update_params, HR_OP_WRITE,
+          user_update, NULL },
         { "token.create", "auth.self", "POST", "/v1/tokens", "token create NAME",
           "Make an API token; shown once", token_create_params, HR_OP_WRITE, token_create, NULL },
         { "branch.list", "branch.read", "GET", "/v1/branches", "branch list", "Branches", NULL,

@@ -307,7 +307,7 @@ static void call_named(struct host *h, const struct identity *who, const char *o
         struct params *params = arena_alloc(a, sizeof *params);
         struct host_op *op = host_find_op(h, operation);
         struct problem problem = { 0 };
-        uint8_t hash[32];
+        uint8_t hash[32] = { 0 };
 
         if (!params || !op)
                 problem_set(&problem, 404, "unknown_operation", NULL, "There is no operation %s",

@@ -31,6 +31,15 @@ insert into core.login_role (user_id, role, branch_id) values
        ($1::int, $2, case when $3 = '*' then null else
         (select coalesce((select branch_id from core.branch where code = $3), -1)) end)
 
+-- name: login_update
+update core.login set name = coalesce($2, name), password = coalesce($3, password),
+       active = coalesce($4::boolean, active)
+where login = $1 returning user_id
+
+-- name: token_revoke_all
+update core.token set revoked_at = now() where user_id = $1::int and revoked_at is null
+       and token_id <> $2::int
+
 -- name: login_list
 select l.user_id, l.login, l.name, l.active, l.created_at,
        coalesce(json_agg(json_build_object('role', r.role, 'branch', coalesce(b.code, '*'))

@@ -204,6 +204,22 @@ static void test_tokens(void)
         CU_ASSERT_STRING_EQUAL(fixture_sql(f, "select count(*) from core.idempotency where "
                                               "encode(reply, 'escape') like '%hr\\_%'"),
                                "0"); /* no secret is kept */
+        CU_ASSERT_EQUAL(
+                fixture_call(f, "user.update", "{\"login\":\"hanoi\",\"active\":false}", &reply),
+                200);
+        submit(&a, token, "/v1/plug", NULL, NULL);
+        CU_ASSERT_EQUAL(finish(&a), 401);
+        CU_ASSERT_EQUAL(
+                fixture_call(f, "user.update", "{\"login\":\"hanoi\",\"active\":true}", &reply),
+                200);
+        submit(&a, token, "/v1/plug", NULL, NULL);
+        CU_ASSERT_EQUAL(finish(&a), 401); /* revoked, not only asleep */
+        CU_ASSERT_EQUAL(fixture_call(f, "user.update", "{\"login\":\"nobody\"}", &reply), 404);
+        CU_ASSERT_EQUAL(fixture_call_as(f, "hanoi", "token.create", "{\"name\":\"t\"}", &reply),
+                        201);
+        snprintf(token, sizeof token, "%s", fixture_json(f, reply, "token"));
+        submit(&a, token, "/v1/plug", NULL, NULL);
+        CU_ASSERT_EQUAL(finish(&a), 200);
         fixture_exec(f, "update core.token set expires_at = now()");
         submit(&a, token, "/v1/plug", NULL, NULL);
         CU_ASSERT_EQUAL(finish(&a), 401);
