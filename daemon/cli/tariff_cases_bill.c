@@ -43,7 +43,9 @@ static enum verdict read_quantities(struct bill_case *c, struct rating_input *in
                 q[in->n_given].name = strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw" : key;
                 q[in->n_given].unit = strncmp(key, "import_", 7) == 0 ? key + 7 : key;
                 in->n_given++;
-                if (strncmp(key, "import_", 7) == 0 || !*ret_billed)
+                /* A peak is no energy, unless there is nothing else. */
+                if (strncmp(key, "import_", 7) == 0 || !*ret_billed ||
+                    strcmp(*ret_billed, "peak_kw") == 0)
                         *ret_billed = key;
         }
         in->given = q;
@@ -104,12 +106,17 @@ static enum verdict read_rounding(struct bill_case *c, json_t *document)
         bool total = strncmp(text, "total from unrounded lines", 26) == 0 ||
                      strncmp(text, "unrounded sum", 13) == 0 || strncmp(text, "none", 4) == 0;
 
-        if (!whole && !total && strcmp(text, "each line half-up to minor unit") != 0)
+        const char *mode = strstr(text, "half-even") ? "half_even"
+                           : strstr(text, "truncat") ? "down"
+                                                     : "half_up";
+
+        if (!whole && !total && strncmp(text, "each line half-up to minor unit", 31) != 0 &&
+            strncmp(text, "each line half-even to minor unit", 33) != 0 &&
+            strncmp(text, "each line truncated to minor unit", 33) != 0)
                 return case_unsupported(c, "rounding \"%s\"", text);
         json_object_set_new(document, "minor_digits", json_integer(case_digits(c, whole)));
-        json_object_set_new(
-                document, "rounding",
-                json_pack("{s:s, s:s}", "mode", "half_up", "of", total ? "total" : "lines"));
+        json_object_set_new(document, "rounding",
+                            json_pack("{s:s, s:s}", "mode", mode, "of", total ? "total" : "lines"));
         return CASE_PASS;
 }
 

@@ -55,33 +55,67 @@ static enum verdict check_members(struct mapping *m, json_t *o, const char *know
         return CASE_PASS;
 }
 
-bool map_days_rule(const char *text, json_t **ret)
+/* One factor of a rule behind "limit": "*days/30", "*months", "*households", "*kw". */
+static const char *map_factor(const char *p, json_t *limits)
 {
+        static const struct {
+                const char *word, *member;
+        } words[] = { { "*months", "months" },
+                      { "*households", "households" },
+                      { "*kw", "contract_kw" } };
         unsigned days;
         int n = 0;
-        bool round;
 
-        *ret = NULL;
-        if (sscanf(text, "round(limit*days/%3u)%n", &days, &n) == 1 && n && !text[n])
-                round = true;
-        else if ((n = 0, sscanf(text, "limit*days/%3u%n", &days, &n)) == 1 && n && !text[n])
-                round = false;
-        else
-                return false;
-        *ret = json_pack("{s:i, s:s}", "per_days", (int)days, "round", round ? "limits" : "none");
-        return *ret != NULL;
+        if (sscanf(p, "*days/%3u%n", &days, &n) == 1 && n && days) {
+                json_object_set_new(limits, "per_days", json_integer(days));
+                return p + n;
+        }
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                if (strncmp(p, words[i].word, strlen(words[i].word)) == 0) {
+                        json_object_set_new(limits, words[i].member, json_true());
+                        return p + strlen(words[i].word);
+                }
+        return NULL;
 }
 
-/* "days<25 or days>35" */
+bool map_days_rule(const char *text, json_t **ret)
+{
+        bool round = strncmp(text, "round(limit", 11) == 0;
+        const char *p = text + (round ? 11 : 5);
+        json_t *limits = json_object();
+
+        *ret = NULL;
+        if (!round && strncmp(text, "limit", 5) != 0)
+                p = NULL;
+        while (p && *p && strcmp(p, ")") != 0)
+                p = map_factor(p, limits);
+        if (!p || (round ? strcmp(p, ")") != 0 : *p != '\0') || json_object_size(limits) == 0) {
+                json_decref(limits);
+                return false;
+        }
+        json_object_set_new(limits, "round", json_string(round ? "limits" : "none"));
+        *ret = limits;
+        return true;
+}
+
+/* "days<25 or days>35", or one of the two. */
 static bool map_when(const char *text, json_t *limits)
 {
-        unsigned below, above;
-        int n = 0;
+        for (const char *p = text; *p;) {
+                unsigned days;
+                int n = 0;
+                char sign;
 
-        if (sscanf(text, "days<%3u or days>%3u%n", &below, &above, &n) != 2 || text[n])
-                return false;
-        json_object_set_new(limits, "below_days", json_integer(below));
-        json_object_set_new(limits, "above_days", json_integer(above));
+                if (sscanf(p, "days%c%3u%n", &sign, &days, &n) != 2 || (sign != '<' && sign != '>'))
+                        return false;
+                json_object_set_new(limits, sign == '<' ? "below_days" : "above_days",
+                                    json_integer(days));
+                p += n;
+                if (strncmp(p, " or ", 4) == 0 && p[4])
+                        p += 4;
+                else if (*p)
+                        return false;
+        }
         return true;
 }
 
@@ -98,7 +132,8 @@ static enum verdict map_limits(struct mapping *m, const char *key, json_t *compo
         json_object_set_new(component, "limits", limits);
         if (*when && !map_when(when, limits))
                 return case_unsupported(m->c, "proration condition \"%s\"", when);
-        if (!*when && !json_is_true(json_object_get(proration, "always")))
+        if (!*when && json_object_get(limits, "per_days") &&
+            !json_is_true(json_object_get(proration, "always")))
                 return case_unsupported(m->c, "proration rule \"%s\" without saying when", rule);
         return CASE_PASS;
 }
@@ -187,6 +222,23 @@ static enum verdict map_rate(struct mapping *m, json_t *o)
         return v;
 }
 
+/* "days/30", "amount*days/30", "rate*days/30": by a month of so many days. */
+static bool map_month_days(const char *proration, json_t *to)
+{
+        const char *p = strstr(proration, "days/");
+        unsigned days;
+        int n = 0;
+
+        if (!p ||
+            (p != proration && strncmp(proration, "amount*days/", 12) != 0 &&
+             strncmp(proration, "rate*days/", 10) != 0) ||
+            sscanf(p, "days/%3u%n", &days, &n) != 1 || p[n] || !days)
+                return false;
+        json_object_set_new(to, "proration", json_string("days"));
+        json_object_set_new(to, "proration_days", json_integer(days));
+        return true;
+}
+
 static enum verdict map_fixed(struct mapping *m, json_t *o)
 {
         const char *proration = case_member(o, "proration");
@@ -198,7 +250,7 @@ static enum verdict map_fixed(struct mapping *m, json_t *o)
         if (strcmp(proration, "billable_days/period_days") == 0 ||
             strcmp(proration, "days/days_in_the_full_period_it_belongs_to") == 0)
                 json_object_set_new(to, "proration", json_string("full_period"));
-        else if (*proration)
+        else if (*proration && !map_month_days(proration, to))
                 v = case_unsupported(m->c, "proration \"%s\" of a fixed charge", proration);
         if (v == CASE_PASS)
                 return add(m, to);
@@ -232,7 +284,7 @@ static enum verdict map_demand(struct mapping *m, json_t *o)
         if (strcmp(proration, "rate*calc_days/normal_days") == 0 && days) {
                 json_object_set_new(to, "proration", json_string("days"));
                 json_object_set(to, "proration_days", days);
-        } else if (*proration) {
+        } else if (*proration && !map_month_days(proration, to)) {
                 v = case_unsupported(m->c, "proration \"%s\" of a demand charge", proration);
         }
         if (!m->demand)

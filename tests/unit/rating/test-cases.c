@@ -91,5 +91,65 @@ static void finds_what_is_wrong(void)
         remove(name);
 }
 
-HR_TESTS("tariff cases", { "finds what is wrong", finds_what_is_wrong }, { "published", published },
+/* Rules of regulators in other words than those of the shared files. */
+static void knows_rules_in_other_words(void)
+{
+        static const struct {
+                const char *tariff, *usage, *expected, *verdict;
+        } t[] = {
+                /* limits × 45 / 30 beyond 31 days only */
+                { "\"components\":[{\"type\":\"tiered\",\"code\":\"e\",\"tiers\":[{\"upto\":200,"
+                  "\"rate\":1},{\"upto\":null,"
+                  "\"rate\":2}]}],\"proration\":{\"tier_limits\":\"limit*days/"
+                  "30\",\"when\":\"days>31\"}",
+                  "{\"kwh\":400,\"days\":45}", "{\"lines\":[],\"total\":500}", "pass" },
+                { "\"components\":[{\"type\":\"tiered\",\"code\":\"e\",\"tiers\":[{\"upto\":200,"
+                  "\"rate\":1},{\"upto\":null,"
+                  "\"rate\":2}]}],\"proration\":{\"tier_limits\":\"limit*days/"
+                  "30\",\"when\":\"days>31\"}",
+                  "{\"kwh\":400,\"days\":31}", "{\"lines\":[],\"total\":600}", "pass" },
+                /* 50 × 20/30 × 2 households = 66.67 -> 67 */
+                { "\"components\":[{\"type\":\"tiered\",\"code\":\"e\",\"tiers\":[{\"upto\":50,"
+                  "\"rate\":1},{\"upto\":null,"
+                  "\"rate\":2}]}],\"proration\":{\"tier_limits\":\"round(limit*days/"
+                  "30*households)\",\"always\":true}",
+                  "{\"kwh\":100,\"days\":20,\"households\":2}", "{\"lines\":[],\"total\":133}",
+                  "pass" },
+                { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":30,\"proration\":"
+                  "\"days/30\"}]",
+                  "{\"days\":20}", "{\"lines\":[{\"code\":\"f\",\"amount\":20}]}", "pass" },
+                { "\"components\":[{\"type\":\"demand\",\"code\":\"d\",\"rate\":2},{\"type\":"
+                  "\"rate\",\"code\":\"e\",\"rate\":"
+                  "0.1}]",
+                  "{\"peak_kw\":12,\"kwh\":50}", "{\"lines\":[],\"total\":29}", "pass" },
+                { "\"components\":[{\"type\":\"tiered\",\"code\":\"e\",\"tiers\":[{\"upto\":null,"
+                  "\"rate\":1}]}],\"proration\":"
+                  "{\"tier_limits\":\"limit*moons\"}",
+                  "{\"kwh\":1}", "{\"total\":1}", "unsupported a: proration rule \"limit*moons\"" },
+        };
+
+        for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+                char name[] = "/tmp/hr-cases-XXXXXX", *text = NULL;
+                size_t n = 0;
+                FILE *out = open_memstream(&text, &n), *f = fdopen(mkstemp(name), "w");
+
+                CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+                fprintf(f,
+                        "[{\"id\":\"a\",\"currency\":\"USD\",\"tolerance\":0.005,\"rounding\":"
+                        "\"each line half-up to minor "
+                        "unit\",\"tariff\":{%s},\"usage\":%s,\"expected\":%s}]",
+                        t[i].tariff, t[i].usage, t[i].expected);
+                fclose(f);
+                tariff_cases_run(name, out);
+                fclose(out);
+                if (strncmp(text, t[i].verdict, strlen(t[i].verdict)) != 0)
+                        printf("\ncase %zu: %s", i, text);
+                CU_ASSERT(strncmp(text, t[i].verdict, strlen(t[i].verdict)) == 0);
+                free(text);
+                remove(name);
+        }
+}
+
+HR_TESTS("tariff cases", { "finds what is wrong", finds_what_is_wrong },
+         { "knows rules in other words", knows_rules_in_other_words }, { "published", published },
          { "derived", derived }, { "water", water }, { "engine", engine })
