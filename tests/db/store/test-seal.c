@@ -388,7 +388,24 @@ static void test_usage_and_registers(void)
         db_close(db);
 }
 
+static void test_by_itself(void)
+{
+        struct db *db = pg_open(3);
+        struct sealer *s = NULL;
+
+        begin(db, 5);
+        insert_many(db, 30, 0);
+        CU_ASSERT_EQUAL_FATAL(sealer_start(&s, db, 1), 0);
+        for (int i = 0; i < 500 && pg_int(db, "select count(*) from mdm.branch_day") == 0; i++)
+                usleep(10000);
+        sealer_stop(s);
+        CU_ASSERT_EQUAL(pg_int(db, "select sum(messages) from mdm.seal_log"), 30);
+        check_all(db);
+        db_close(db);
+}
+
 HR_TESTS("store.seal", { "sealing changes no reading", test_sealing_changes_no_reading },
          { "a range is sealed once", test_seal_twice },
          { "killed at any point, the result is the same", test_killed },
-         { "usage from registers, register in force", test_usage_and_registers })
+         { "usage from registers, register in force", test_usage_and_registers },
+         { "the sealer works by itself", test_by_itself })
