@@ -249,6 +249,8 @@ static void sweep_ask(struct collect *c, void *arg)
         a->polling = c->polling;
         if (!c->polling)
                 return;
+        /* Meters imported a moment ago belong to it. */
+        poll_sync(c);
         sweep_request(c->sweep, a->meter_id, a->from, a->to, (int64_t)uv_now(c->loop));
         poll_turn(c);
 }

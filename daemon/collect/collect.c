@@ -106,9 +106,8 @@ void collect_close(struct collect *c, void (*closed)(void *), void *arg)
 }
 
 /* A new registry snapshot is taken as a whole; visits under way keep theirs. */
-static void on_refresh(uv_timer_t *t)
+void collect_refresh(struct collect *c)
 {
-        struct collect *c = t->data;
         struct registry_snapshot *s = registry_get(c->registry);
         struct fleet *f;
 
@@ -126,6 +125,11 @@ static void on_refresh(uv_timer_t *t)
         c->fleet_version = registry_version(s);
         log_info(&c->scope, "the registry changed", LOG_I("meters", registry_count(s)));
         poll_fleet_changed(c);
+}
+
+static void on_refresh(uv_timer_t *t)
+{
+        collect_refresh(t->data);
 }
 
 static int open_parts(struct collect *c, const struct collect_options *o, struct buf *error)

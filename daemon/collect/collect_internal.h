@@ -117,6 +117,8 @@ struct collect {
 };
 
 int64_t collect_now_us(void);
+/* Takes the registry's newest snapshot if it is not the one in use. */
+void collect_refresh(struct collect *c);
 /* One thing less to wait for; the last one frees. */
 void collect_part_closed(struct collect *c);
 

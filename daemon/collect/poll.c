@@ -11,7 +11,7 @@
 #include "hex.h"
 #include "polling.h"
 
-enum { SYNC_MS = 5, SYNC_METERS = 500, SEED_WAIT_MS = 60000 };
+enum { SYNC_MS = 5, SYNC_METERS = 500, SYNC_AT_ONCE = 20000, SEED_WAIT_MS = 60000 };
 
 struct poll_visit {
         struct collect *collect;
@@ -297,22 +297,34 @@ static void remove_gone(struct collect *c)
         }
 }
 
-static void on_sync(uv_timer_t *t)
+static void sync_some(struct collect *c, size_t at_most)
 {
-        struct collect *c = t->data;
         size_t n = registry_count(c->fleet->snapshot);
 
-        if (c->closing)
-                return;
-        for (size_t k = 0; k < SYNC_METERS && c->sync_at < n; k++)
+        for (size_t k = 0; k < at_most && c->sync_at < n; k++)
                 sync_one(c, registry_at(c->fleet->snapshot, c->sync_at++));
         if (c->sync_at < n)
                 return;
-        uv_timer_stop(t);
+        uv_timer_stop(&c->sync_timer);
         remove_gone(c);
         if (!c->seeded && n)
                 seed_start(c);
         turn(c);
+}
+
+static void on_sync(uv_timer_t *t)
+{
+        struct collect *c = t->data;
+
+        if (!c->closing)
+                sync_some(c, SYNC_METERS);
+}
+
+void poll_sync(struct collect *c)
+{
+        collect_refresh(c);
+        if (uv_is_active((uv_handle_t *)&c->sync_timer))
+                sync_some(c, SYNC_AT_ONCE);
 }
 
 void poll_fleet_changed(struct collect *c)
