@@ -13,12 +13,17 @@ void jread_fail(struct json_reader *r, const char *error)
                 r->error = error;
 }
 
+static bool is_blank(char c)
+{
+        return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* Next byte that is no blank, not taken; -1 at the end or after an error. */
 static int peek_byte(struct json_reader *r)
 {
         if (r->error)
                 return -1;
-        while (r->at < r->n && strchr(" \t\n\r", r->text[r->at]) && r->text[r->at])
+        while (r->at < r->n && is_blank(r->text[r->at]))
                 r->at++;
         return r->at < r->n ? (unsigned char)r->text[r->at] : -1;
 }
@@ -399,7 +404,8 @@ void jread_skip(struct json_reader *r)
                 }
                 /* Leave every container that ends here, stop before the next value. */
                 while (!r->error && r->depth > base) {
-                        if (object[r->depth] ? jread_next_member(r, NULL, 0) : jread_next_element(r))
+                        if (object[r->depth] ? jread_next_member(r, NULL, 0)
+                                             : jread_next_element(r))
                                 break;
                 }
         } while (!r->error && r->depth > base);

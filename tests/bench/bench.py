@@ -52,6 +52,13 @@ def bench_dlms(build):
         "%.3f" % (per / 4.3e6), "callgrind, client and meter together: " + " ".join(text.split())[:120])
 
 
+# ---- payloads ----
+
+def bench_senml(build):
+    text = subprocess.run([program(build, "bench_senml")], stdout=subprocess.PIPE, check=True).stdout.decode()
+    row(*text.strip().split("|"))
+
+
 # ---- MQTT ----
 
 def publish_stream(port, messages, meters):
@@ -174,7 +181,7 @@ def bench_concentrator(build):
         harness.remove(state)
 
 
-BENCHES = {"dlms": bench_dlms, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
+BENCHES = {"dlms": bench_dlms, "senml": bench_senml, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
            "concentrator": bench_concentrator}
 
 
