@@ -185,7 +185,7 @@ struct host_request_item {
         char request_id[HOST_ID_SIZE];
 };
 
-/* ---- call.c ---- */
+/* ---- call.c, callbacks.c ---- */
 void call_init(struct hr_call *c, struct host *h, struct host_plugin *plugin,
                const struct identity *who);
 /* Gives back the connection (rolled back) and all memory. */
@@ -199,6 +199,13 @@ enum hr_status call_commit(struct hr_call *c, bool *ret_unknown);
 /* A statement of the host's own in the call's transaction, errors turned into statuses. */
 enum hr_status call_query(struct hr_call *c, const char *sql, size_t n, const char *const params[],
                           struct hr_rows **ret);
+enum hr_status call_copy_out(struct hr_call *c, const char *sql,
+                             bool (*each)(void *, const void *, size_t), void *arg);
+enum hr_status call_copy_in(struct hr_call *c, const char *sql, const void *data, size_t n);
+/* Nothing more runs in this try; returns @st. */
+enum hr_status call_broken(struct hr_call *c, enum hr_status st);
+/* Frees results, arena and what was to be published; the transaction stays. */
+void call_memory_reset(struct hr_call *c);
 /* The scope in which @who has @permission: false if in no branch. */
 bool call_scope(const struct identity *who, const char *permission, char ret[HOST_SCOPE_SIZE]);
 enum hr_status call_reject(struct hr_call *c, int status, const char *code, const char *param,
