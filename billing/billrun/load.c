@@ -279,6 +279,35 @@ static enum hr_status load_peaks(struct load *l, const char *sql, const char *pa
         return HR_OK;
 }
 
+static enum hr_status load_indices(struct load *l, const char *sql, size_t n,
+                                   const char *const params[])
+{
+        struct hr_rows *rows;
+        enum hr_status s = billrun_host->query(l->call, sql, n, params, &rows);
+        struct rating_index *indices;
+        size_t at = 0, count;
+
+        if (s != HR_OK)
+                return s;
+        count = billrun_host->rows_count(rows);
+        indices = arena_alloc(&l->arena, (count + 1) * sizeof *indices);
+        if (!indices)
+                return HR_RETRY;
+        for (size_t i = 0; i < count; i++) {
+                struct load_contract *c = owner(l, rows, i, &at);
+
+                indices[i] =
+                        (struct rating_index){ keep(l, rows, i, "name"), number(rows, i, "value"),
+                                               keep(l, rows, i, "source"),
+                                               billrun_host->rows_int(rows, i, "day") };
+                if (!c)
+                        continue;
+                if (c->in.n_indices++ == 0)
+                        c->in.indices = &indices[i];
+        }
+        return HR_OK;
+}
+
 static enum hr_status load_carry(struct load *l, const char *sql, const char *param)
 {
         struct hr_rows *rows;
@@ -535,6 +564,8 @@ static enum hr_status load_details(struct load *l)
 
         s = load_parts(l, sql_batch_parts, 3, params);
         if (s == HR_OK)
+                s = load_indices(l, sql_batch_indices, 3, params);
+        if (s == HR_OK)
                 s = load_given(l, sql_batch_given, params[0]);
         if (s == HR_OK)
                 s = load_peaks(l, sql_batch_peaks, params[0]);
@@ -569,6 +600,8 @@ enum hr_status load_frozen(struct load *l, const char *bill)
         if (s != HR_OK || l->n == 0)
                 return s;
         s = load_parts(l, sql_frozen_parts, 1, &bill);
+        if (s == HR_OK)
+                s = load_indices(l, sql_frozen_indices, 1, &bill);
         if (s == HR_OK)
                 s = load_given(l, sql_frozen_given, bill);
         if (s == HR_OK)

@@ -280,6 +280,36 @@ static enum hr_status op_bill_reverse(struct hr_call *call)
         return s == HR_OK ? op_bill_show(call) : s;
 }
 
+/* ---- index values ---- */
+
+static enum hr_status op_index_add(struct hr_call *call)
+{
+        const char *params[] = { billrun_host->param(call, "name"),
+                                 billrun_host->param(call, "day"),
+                                 billrun_host->param(call, "value"),
+                                 billrun_host->param(call, "source"), billrun_host->actor(call) };
+        struct hr_rows *rows;
+        enum hr_status s = billrun_host->query(call, sql_index_add, 5, params, NULL);
+
+        if (s == HR_OK)
+                s = billrun_host->query(call, sql_index_find, 4, params, &rows);
+        if (s != HR_OK)
+                return s;
+        if (billrun_host->rows_text(rows, 0, "same")[0] != 't')
+                return billrun_host->reject(
+                        call, 409, "index_exists", "day",
+                        "Index %s already has another value for %s; published values stay",
+                        params[0], params[1]);
+        return billrun_reply_doc(call, rows, "name");
+}
+
+static enum hr_status op_index_list(struct hr_call *call)
+{
+        static const char *const names[] = { "name" };
+
+        return query_doc(call, sql_index_list, 1, names, "name");
+}
+
 /* ---- descriptor ---- */
 
 static const struct hr_param run_create_params[] = {
@@ -328,7 +358,25 @@ static const struct hr_param bill_reason_params[] = {
         { 0 },
 };
 
+static const struct hr_param index_add_params[] = {
+        { "name", HR_TEXT, HR_BODY, true, "Name the tariff uses", NULL, 1, 64 },
+        { "day", HR_DATE, HR_BODY, true, "Day it was published for" },
+        { "value", HR_DECIMAL, HR_BODY, true, "Factor or price" },
+        { "source", HR_TEXT, HR_BODY, true, "Who published it, where", NULL, 1, 300 },
+        { 0 },
+};
+
+static const struct hr_param index_list_params[] = {
+        { "name", HR_TEXT, HR_QUERY, false, "Only this index" },
+        { 0 },
+};
+
 static const struct hr_operation operations[] = {
+        { "index.add", "tariff.write", "POST", "/v1/indices", "index add",
+          "Add the published value of an index that prices follow", index_add_params, HR_OP_WRITE,
+          op_index_add },
+        { "index.list", "tariff.read", "GET", "/v1/indices", "index list", "Published index values",
+          index_list_params, HR_OP_READ, op_index_list, "items:name,day,value,source" },
         { "run.create", "run.write", "POST", "/v1/runs", "run create",
           "Create a bill run and compute its bills", run_create_params, HR_OP_WRITE,
           op_run_create },

@@ -153,8 +153,8 @@ static enum hr_status reply(struct replay *r)
 
         if (r->out.failed)
                 return HR_RETRY;
-        buf_printf(&doc, "{\"bill\":%s,\"same\":%s,\"compared\":%zu,\"differences\":[%s]}",
-                   r->bill, r->differences ? "false" : "true", r->compared, buf_cstr(&r->out));
+        buf_printf(&doc, "{\"bill\":%s,\"same\":%s,\"compared\":%zu,\"differences\":[%s]}", r->bill,
+                   r->differences ? "false" : "true", r->compared, buf_cstr(&r->out));
         billrun_host->reply_json(r->call, buf_cstr(&doc), doc.len);
         buf_deinit(&doc);
         return HR_OK;

@@ -115,6 +115,16 @@ static void put_inputs(struct buf *out, const struct load *l, const struct bill_
                 put_decimal(out, in->peaks[i].kw);
                 buf_put_str(out, "}");
         }
+        buf_put_str(out, "],\"indices\":[");
+        for (size_t i = 0; i < in->n_indices; i++) {
+                buf_put_str(out, i ? ",{" : "{");
+                put_text(out, "name", in->indices[i].name);
+                buf_put_str(out, ",");
+                put_text(out, "source", in->indices[i].source);
+                buf_printf(out, ",\"day\":%lld,\"value\":", (long long)in->indices[i].day);
+                put_decimal(out, in->indices[i].value);
+                buf_put_str(out, "}");
+        }
         buf_put_str(out, "],\"carry\":");
         put_carry(out, in->carry, in->n_carry);
         buf_put_str(out, "}");

@@ -70,6 +70,14 @@ from billing.bill b, jsonb_to_recordset(b.carry) as x(name text, value text)
 where b.bill_id = any ($1::bigint[])
 order by b.contract_id, x.name
 
+-- name: batch_indices
+-- The newest value of each index published for a day of the bill or of the month it begins in.
+select distinct on (n.contract_id, x.name) n.contract_id, x.name, x.value, x.source, x.day - date '1970-01-01' as day
+from unnest($1::bigint[], $2::int[], $3::int[]) as n(contract_id, from_day, to_day)
+join billing.index_value x on x.day >= date_trunc('month', date '1970-01-01' + n.from_day)::date
+                          and x.day < date '1970-01-01' + n.to_day
+order by n.contract_id, x.name, x.day desc
+
 -- name: batch_segments
 -- $1 contracts and $2 channel codes in pairs, which may repeat; $3, $4 days; $5 the branch's time zone
 with n as (select distinct n.contract_id, n.code, c.service_point_id,
@@ -135,6 +143,11 @@ where b.bill_id = $1::bigint order by x.name
 select b.contract_id, x.year, x.month, x.value
 from billing.bill b, jsonb_to_recordset(b.inputs->'peaks') as x(year int, month int, value text)
 where b.bill_id = $1::bigint order by x.year, x.month
+
+-- name: frozen_indices
+select b.contract_id, x.name, x.value, x.source, x.day
+from billing.bill b, jsonb_to_recordset(b.inputs->'indices') as x(name text, value text, source text, day int)
+where b.bill_id = $1::bigint order by x.name
 
 -- name: frozen_carry
 select b.contract_id, x.name, x.value

@@ -213,3 +213,18 @@ from billing.bill_line where bill_id = $1::bigint order by line_no
 
 -- name: stored_bill
 select total, tax, state, exceptions from billing.bill where bill_id = $1::bigint
+
+-- name: index_add
+insert into billing.index_value (name, day, value, source, actor) values ($1, $2::date, $3::numeric, $4, $5)
+on conflict (name, day) do nothing
+
+-- name: index_find
+select value = $3::numeric and source = $4 as same,
+       jsonb_build_object('name', name, 'day', day, 'value', trim_scale(value)::text, 'source', source,
+                          'actor', actor, 'added_at', added_at)::text as doc
+from billing.index_value where name = $1 and day = $2::date
+
+-- name: index_list
+select jsonb_build_object('items', coalesce(jsonb_agg(jsonb_build_object('name', name, 'day', day,
+        'value', trim_scale(value)::text, 'source', source, 'actor', actor) order by name, day desc), '[]'))::text as doc
+from (select * from billing.index_value where $1::text is null or name = $1 order by day desc limit 1000) x

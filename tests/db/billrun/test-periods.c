@@ -9,7 +9,7 @@ static void open_host(void)
         CU_ASSERT_EQUAL(number("select count(*) from crm.contract"), 5);
 }
 
-static int replayed_equal(int contract)
+static int replayed_same(int contract)
 {
         char sql[128], json[64], *reply;
 
@@ -50,11 +50,11 @@ static void test_exchange(void)
                                "billing.bill b"
                                " using (bill_id) where b.contract_id = 1"),
                         3);
-        CU_ASSERT_EQUAL(replayed_equal(1), 1);
+        CU_ASSERT_EQUAL(replayed_same(1), 1);
         /* The factor is part of what was frozen. */
         forge("update billing.bill set inputs = jsonb_set(inputs, '{segments,2,multiplier}', "
               "'\\\"61\\\"') where contract_id = 1");
-        CU_ASSERT_EQUAL(replayed_equal(1), 0);
+        CU_ASSERT_EQUAL(replayed_same(1), 0);
         snprintf(json, sizeof json, "{\"bill\":%s}",
                  fixture_sql(f, "select bill_id from billing.bill where contract_id = 1"));
         CU_ASSERT_EQUAL(fixture_call(f, "bill.explain", json, &reply), 200);
@@ -101,11 +101,11 @@ static void test_tariff_change(void)
                         " join billing.bill b using (bill_id) where b.contract_id = 2"
                         " and component = 'energy'"),
                 "1000,2000");
-        CU_ASSERT_EQUAL(replayed_equal(2), 1);
+        CU_ASSERT_EQUAL(replayed_same(2), 1);
         forge("update billing.tariff_version set document_text = replace(document_text, '2000', "
               "'2001'),"
               " hash = sha256(hash) where code = 'VN2' and version = 2");
-        CU_ASSERT_EQUAL(replayed_equal(2), 0);
+        CU_ASSERT_EQUAL(replayed_same(2), 0);
 }
 
 /* A contract that begins inside the period is billed for its own days. */
@@ -121,7 +121,7 @@ static void test_part_of_period(void)
                 number("select sum(value) from t.reading where meter = 3 and at >= '2026-10-20 "
                        "17:00+00'"
                        " and at < '2026-10-31 17:00+00'"));
-        CU_ASSERT_EQUAL(replayed_equal(3), 1);
+        CU_ASSERT_EQUAL(replayed_same(3), 1);
 }
 
 /* Gaps between tariff versions stop the bill; they are never priced at zero. */
@@ -136,6 +136,47 @@ static void test_tariff_gap(void)
                         f, "select exceptions->0->>'text' from billing.bill where contract_id = 4"),
                 "No active tariff version from 2026-10-10 on; activate one and run again");
         CU_ASSERT_EQUAL(number("select total from billing.bill where contract_id = 4"), 0);
+}
+
+/* A price that follows an index waits for the index. */
+static void test_index(void)
+{
+        char *reply;
+
+        tariff_version(
+                "FUEL", 1, "[2026-01-01,)",
+                "{\"type\":\"energy\",\"code\":\"energy\",\"rate\":1000,\"index\":\"fuel\"}");
+        fixture_exec(f, "update crm.contract set tariff = 'FUEL' where contract_id = 5");
+        CU_ASSERT_EQUAL(fixture_call(f, "index.add",
+                                     "{\"name\":\"fuel\",\"day\":\"2026-09-01\",\"value\":\"9\","
+                                     "\"source\":\"last month\"}",
+                                     &reply),
+                        200);
+        run_of("2026-10-01", "2026-11-01", "C5");
+        CU_ASSERT_STRING_EQUAL(
+                fixture_sql(
+                        f, "select exceptions->0->>'code' from billing.bill where contract_id = 5"),
+                "missing_index");
+        CU_ASSERT_EQUAL(run_call("maker", "run.cancel",
+                                 number("select max(run_id) from billing.run"), &reply),
+                        200);
+        CU_ASSERT_EQUAL(fixture_call(f, "index.add",
+                                     "{\"name\":\"fuel\",\"day\":\"2026-10-01\",\"value\":\"1.25\","
+                                     "\"source\":\"Gazette 40\"}",
+                                     &reply),
+                        200);
+        CU_ASSERT_EQUAL(fixture_call(f, "index.add",
+                                     "{\"name\":\"fuel\",\"day\":\"2026-10-01\",\"value\":\"1.26\","
+                                     "\"source\":\"Gazette 40\"}",
+                                     &reply),
+                        409);
+        refused("update billing.index_value set value = 2", "published value stays");
+        run_of("2026-10-01", "2026-11-01", "C5");
+        CU_ASSERT_STRING_EQUAL(fixture_sql(f, "select l.price from billing.bill_line l join "
+                                              "billing.bill b using (bill_id)"
+                                              " where b.contract_id = 5 and b.state = 'draft'"),
+                               "1250");
+        CU_ASSERT_EQUAL(replayed_same(5), 1);
 }
 
 /* October in Berlin has 745 hours. */
@@ -204,4 +245,5 @@ HR_TESTS("billing periods", { "opens", open_host },
          { "meter exchange and factor change", test_exchange },
          { "tariff change: both parts shown", test_tariff_change },
          { "contract begins inside", test_part_of_period },
-         { "no tariff on one day", test_tariff_gap }, { "a day of 25 hours", test_summer_time })
+         { "no tariff on one day", test_tariff_gap },
+         { "a price that follows an index", test_index }, { "a day of 25 hours", test_summer_time })
