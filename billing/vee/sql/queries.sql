@@ -45,8 +45,12 @@ select extract(epoch from at)::bigint as at, period_s, value, status & 15 as sta
 from mdm.usage($1::int, $2::smallint, to_timestamp($3::bigint), to_timestamp($4::bigint)) order by at
 
 -- name: has_intervals
-select exists (select from mdm.readings($1::int, $2::smallint, to_timestamp($3::bigint), to_timestamp($4::bigint)) r
-               where r.period_s > 0) as yes
+-- Two days tell it for most meters; only one that was silent then is looked at whole.
+select case when exists (select from mdm.readings($1::int, $2::smallint, to_timestamp($3::bigint),
+                                                  least(to_timestamp($3::bigint) + interval '2 days', to_timestamp($4::bigint))) r
+                         where r.period_s > 0) then true
+            else exists (select from mdm.readings($1::int, $2::smallint, to_timestamp($3::bigint), to_timestamp($4::bigint)) r
+                         where r.period_s > 0) end as yes
 
 -- name: usage_daily
 -- Average use a day, null when nine tenths of the time are not covered.
