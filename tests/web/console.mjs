@@ -208,11 +208,12 @@ if (bills.length) {
     check('bill: a line opens and shows its steps', (await page.locator('details.trace[open] dd, details.trace[open] li').count()) > 0);
     await shot('bill-line-open');
   }
-  if (b.invoice) {
-    const pdf = await context.request.get(`${root}v1/invoices/${encodeURIComponent(b.invoice)}/pdf`);
-    if (pdf.ok()) check('bill: the invoice is a PDF', (await pdf.body()).subarray(0, 5).toString() === '%PDF-');
-    else check('bill: the invoice is a PDF', pdf.status() === 404, `HTTP ${pdf.status()}`);
-  }
+  const invoice = b.state === 'issued' && (await api('/invoices?account=' + encodeURIComponent(b.account)))?.items.find((x) => x.kind === 'invoice' && x.bill === b.bill);
+  if (invoice) {
+    check('bill: the invoice number is its title', (await text('main h1')).includes(invoice.number));
+    const pdf = await context.request.get(root + (await page.locator('main .actions a.primary').getAttribute('href')).slice(1));
+    check('bill: the invoice behind the link is a PDF', pdf.ok() && (await pdf.body()).subarray(0, 5).toString() === '%PDF-', `HTTP ${pdf.status()}`);
+  } else skip('bill: no invoice');
 }
 {
   const l = await api('/ledger/sums');
