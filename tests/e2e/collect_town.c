@@ -342,7 +342,7 @@ static void *control(void *arg)
 
         usleep(1200000); /* the first refresh and the registry's meters */
         EXPECT(collect_sweep_start(t->collect, 0, t->from, t->to) == 0, "sweep");
-        for (int i = 0; i < 900 && !(t->swept && t->pushed); i++) {
+        for (int i = 0; i < 2000 && !(t->swept && t->pushed); i++) {
                 usleep(100000);
                 json.len = 0;
                 EXPECT(collect_sweep_json(t->collect, &json) == 0, "json");
