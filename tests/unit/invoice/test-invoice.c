@@ -1,6 +1,8 @@
 #include "hr_test.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <jansson.h>
 #include <unistd.h>
 
@@ -345,6 +347,49 @@ static void test_arabic(void)
         buf_deinit(&content);
 }
 
+struct printer {
+        const char *content, *template;
+        const struct buf *want;
+        atomic_int *wrong;
+};
+
+static void *print_some(void *arg)
+{
+        struct printer *p = arg;
+
+        for (int i = 0; i < 10; i++) {
+                struct buf out = BUF_INIT;
+
+                if (invoice_render(&out, p->content, p->template) != 0 || out.len != p->want->len ||
+                    memcmp(out.p, p->want->p, out.len) != 0)
+                        atomic_fetch_add(p->wrong, 1);
+                buf_deinit(&out);
+        }
+        return NULL;
+}
+
+/* Worker threads print at the same time; each gets the same bytes. */
+static void test_threads(void)
+{
+        struct buf content = BUF_INIT, want = BUF_INIT;
+        char *template = template_of("vi");
+        atomic_int wrong = 0;
+        pthread_t threads[4];
+        struct printer p;
+
+        vietnamese(&content);
+        p = (struct printer){ buf_cstr(&content), template, &want, &wrong };
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&want, p.content, p.template), 0);
+        for (int i = 0; i < 4; i++)
+                CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, print_some, &p), 0);
+        for (int i = 0; i < 4; i++)
+                pthread_join(threads[i], NULL);
+        CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
+        buf_deinit(&content);
+        buf_deinit(&want);
+        free(template);
+}
+
 static void test_bad_documents(void)
 {
         static const char *const bad[] = { "", "[]", "{", "null", "\"x\"" };
@@ -410,4 +455,5 @@ HR_TESTS("invoice", { "VietQR strings byte for byte", test_vietqr },
          { "English invoice: parts, credit, IBAN", test_english },
          { "lines overflow to more pages", test_overflow },
          { "a right-to-left invoice is drawn", test_arabic },
+         { "four threads, the same bytes", test_threads },
          { "documents that are none", test_bad_documents })
