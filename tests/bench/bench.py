@@ -44,7 +44,7 @@ def callgrind(argv):
 
 def bench_dlms(build):
     """Instructions a session: the difference between many and few sessions, so start-up cancels out."""
-    tool = program(build, "dlms-session")
+    tool = program(build, "dlms_session")
     few, _ = callgrind([tool, "10"])
     many, text = callgrind([tool, "110"])
     per = (many - few) / 100
@@ -90,7 +90,7 @@ def timed_subscriber(broker, messages, meters):
 def timed_daemon(daemon, broker, messages, meters):
     began = time.monotonic()
     publish_stream(broker.port, messages, meters)
-    harness.wait_until(lambda: daemon.api.get("/v1/status")["components"]["ingest"]["durable"] >= messages, 300,
+    harness.wait_until(lambda: daemon.api.get("/v1/status")["components"]["ingest"]["durable_total"] >= messages, 300,
                        "durable messages", 0.02)
     return messages / (time.monotonic() - began)
 

@@ -51,6 +51,7 @@ def main():
         def drained():
             return daemon.api.get("/v1/status")["components"]["ingest"]["drained"]
         harness.wait_until(drained, 300, "the spool to drain")
+        daemon.api.job(daemon.api.post("/v1/seal", {"until": "2026-11-02"})["job_id"], 300)
         result, notes = truth.compare(daemon, sim.truth(), FROM, TO)
         for protocol in ("mqtt", "coap"):
             r = result.get(protocol, {})

@@ -23,18 +23,17 @@ def expected(lines):
 
 READINGS = """
 select m.identity, c.code, extract(epoch from r.at)::bigint, r.value
-from mdm.meter m cross join mdm.channel c
-cross join lateral mdm.readings(m.meter_id, c.channel, '%s', timestamptz '%s' + interval '1 second') r
-where c.code in (%s)
+from (values %s) as wanted (identity, channel)
+join mdm.meter m using (identity) join mdm.channel c on c.code = wanted.channel
+cross join lateral mdm.readings(m.meter_id, c.channel, '%s', '%s') r
 """
 
 
-def stored(daemon, since, until, channels):
-    """(identity, channel) -> list of (start, value) as the store answers, doubles kept. A register has a reading at the
-    very end of the span too."""
+def stored(daemon, since, until, pairs):
+    """(identity, channel) -> list of (start, value) as the store answers, doubles kept."""
     rows = {}
-    names = ", ".join("'%s'" % c for c in sorted(channels))
-    for identity, channel, at, value in daemon.psql(READINGS % (since, until, names)):
+    wanted = ", ".join("('%s', '%s')" % p for p in sorted(pairs))
+    for identity, channel, at, value in daemon.psql(READINGS % (wanted, since, until)):
         rows.setdefault((identity, channel), []).append((int(at), int(value)))
     return rows
 
@@ -42,7 +41,7 @@ def stored(daemon, since, until, channels):
 def compare(daemon, lines, since, until):
     """Per protocol: meters, values expected, stored, lost, doubled, wrong; and the first differences."""
     want = expected(lines)
-    have = stored(daemon, since, until, {k[2] for k in want})
+    have = stored(daemon, since, until, {(k[1], k[2]) for k in want})
     result, notes = {}, []
     meters = {}
     for (protocol, identity, channel), series in sorted(want.items()):
