@@ -31,9 +31,10 @@
 #include "models_install.h"
 #include "notify.h"
 #include "registry.h"
+#include "seal.h"
 #include "services.h"
 
-enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78, SEAL_EVERY_S = 900 };
 
 static const struct config_key daemon_keys[] = {
         { "role", CONFIG_ENUM, "all", "What this process does", "all|collect|business|concentrator",
@@ -104,6 +105,7 @@ struct daemon {
         struct db *db;
         struct registry *registry;
         struct ingest *ingest;
+        struct sealer *sealer;
         struct collect *collect;
         struct host *host;
         struct api *api;
@@ -624,6 +626,9 @@ static void start_host(void *arg)
                         bootstrap_admin(d);
                         if (d->collects)
                                 install_models(d);
+                        if (d->collects && sealer_start(&d->sealer, d->db, SEAL_EVERY_S))
+                                log_error(NULL, "the sealer cannot start; received readings stay "
+                                                "in the inbox");
                         d->host_ready = true;
                         break;
                 }
@@ -703,6 +708,7 @@ static void close_all(struct daemon *d)
         host_free(d->host);
         collect_free(d->collect); /* operations may have called it until here */
         registry_close(d->registry);
+        sealer_stop(d->sealer);
         services_close(d->services);
         db_close(d->db);
         secret_wipe(&d->master_key);

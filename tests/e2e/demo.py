@@ -8,7 +8,7 @@ serves the console until Ctrl-C, or ends with --exit."""
 import argparse
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -83,6 +83,8 @@ def register_town(daemon, fleet, steps):
     api = daemon.api
     for b in town.BRANCHES:
         api.post("/v1/branches", b)
+    for b in town.BRANCHES:
+        api.call("PUT", "/v1/branches/%s/payee" % b["code"], town.PAYEES[b["code"]])
     for login, password in CLERKS:
         api.post("/v1/users", {"login": login, "password": password, "roles": "clerk", "branches": "*"})
     for i, m in enumerate(fleet["meters"]):
@@ -261,7 +263,12 @@ def serve(daemon):
         print()
 
 
+def on_term(signum, frame):
+    raise KeyboardInterrupt
+
+
 def main():
+    signal.signal(signal.SIGTERM, on_term)
     args = parse()
     steps = Steps()
     args.state = os.path.abspath(args.state)

@@ -58,3 +58,13 @@ def customers(fleet, since):
         doc["contracts"].append({"number": "C" + n, "branch": code, "account": "A" + n, "service_point": "SP" + n,
                                  "tariff": tariff_of(m), "from": since, "cycle": "monthly"})
     return doc
+
+
+# Made-up payees; the banks' identifiers have the right form, the accounts do not exist.
+PAYEES = {
+    "HN": {"name": "Công ty Điện lực Hà Nội Mẫu", "address": "1 Đinh Tiên Hoàng, Hà Nội", "phone": "19006769",
+           "email": "cskh@dienluc.example", "bank_name": "VietinBank", "bank_bin": "970415", "bank_account": "113366668888"},
+    "CHI": {"name": "Lakeside Power and Water", "address": "1 Wacker Drive, Chicago", "email": "care@lakeside.example"},
+    "LDN": {"name": "Regent Heat Networks", "address": "1 Granary Square, London", "email": "care@regent.example",
+            "bank_name": "Model Bank", "iban": "GB33BUKB20201555555555", "bic": "BUKBGB22"},
+}

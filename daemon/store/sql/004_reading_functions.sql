@@ -53,6 +53,8 @@ declare
         t0 double precision := extract(epoch from day::timestamp);
         minute int;
 begin
+        -- Once out of TOAST: get_byte() would fetch the whole value for every byte.
+        data := data || ''::bytea;
         while p < n loop
                 seg_ch := get_byte(data, p);
                 p := p + 1;
@@ -132,6 +134,8 @@ declare
         t0 double precision := extract(epoch from day::timestamp);
         second int;
 begin
+        -- Once out of TOAST: get_byte() would fetch the whole value for every byte.
+        data := data || ''::bytea;
         while p < n loop
                 seg_ch := get_byte(data, p);
                 p := p + 1;
@@ -175,6 +179,8 @@ declare
         head bigint[];
         t bigint;
 begin
+        -- Once out of TOAST: get_byte() would fetch the whole value for every byte.
+        payload := payload || ''::bytea;
         while p < n loop
                 kind := get_byte(payload, p);
                 p := p + 1;
