@@ -19,7 +19,7 @@
 #include "registry.h"
 #include "store_sql.h"
 
-enum { BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 10000, POLL_MS = 20000 };
+enum { BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 10000, POLL_MS = 2000 };
 
 struct registry_snapshot {
         atomic_uint refs;
@@ -359,6 +359,23 @@ static int64_t revision(struct db_conn *c)
         return v;
 }
 
+/* Whether messages came that were held although their meter is known; false also on an error, which
+ * the next query meets again. */
+static bool held_wrongly(struct registry *r, struct db_conn *c)
+{
+        struct db_rows *rows = NULL;
+        bool any = false;
+
+        if (!r->options.normalise || db_begin(c, "*", false) != DB_OK)
+                return false;
+        if (db_query(c, sql_quarantine_known, 0, NULL, &rows) == DB_OK)
+                any = db_rows_int(rows, 0, 0) > 0;
+        db_rows_free(rows);
+        if (db_commit(c) != DB_OK)
+                db_rollback(c);
+        return any;
+}
+
 static bool replay(struct registry *r, struct db_conn *c)
 {
         struct registry_snapshot *s = registry_get(r);
@@ -388,6 +405,8 @@ static bool serve(struct registry *r, struct db_conn *c)
                                 return worked;
                         seen = now;
                         worked = true;
+                } else if (held_wrongly(r, c) && !replay(r, c)) {
+                        return worked;
                 }
                 news = false;
                 if (!wait_news(r, c, POLL_MS, &news))

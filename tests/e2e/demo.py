@@ -22,7 +22,8 @@ MONTH = ("2026-10-01", "2026-11-01")
 # In UTC, wide enough for the local days of both branches.
 SPAN = ("2026-09-30T00:00:00Z", "2026-11-02T00:00:00Z")
 ADMIN = ("admin", "headrace-demo-1")
-CLERKS = (("thu", "clerk-demo-first-1"), ("linh", "clerk-demo-second-2"))
+CLERK = ("thu", "clerk-demo-first-1")
+APPROVER = ("linh", "approver-demo-second-2")
 
 
 class Steps:
@@ -85,8 +86,8 @@ def register_town(daemon, fleet, steps):
         api.post("/v1/branches", b)
     for b in town.BRANCHES:
         api.call("PUT", "/v1/branches/%s/payee" % b["code"], town.PAYEES[b["code"]])
-    for login, password in CLERKS:
-        api.post("/v1/users", {"login": login, "password": password, "roles": "clerk", "branches": "*"})
+    for (login, password), role in ((CLERK, "clerk"), (APPROVER, "approver")):
+        api.post("/v1/users", {"login": login, "password": password, "roles": role, "branches": "*"})
     for i, m in enumerate(fleet["meters"]):
         m["branch"] = town.branch_of(i, m)
     api.post("/v1/meters/import", fleet, timeout=600)
@@ -128,14 +129,16 @@ def collect_pushes(daemon, sim, steps):
 
     def loaded():
         s = daemon.api.get("/v1/status")["components"]["ingest"]
-        steps.progress("%s messages durable, %s loaded" % (s["durable_total"], s["loaded_total"]))
-        return s["drained"]
+        held = int(daemon.psql("select count(*) from mdm.quarantine where state in ('held', 'due')")[0][0])
+        steps.progress("%s messages durable and loaded; those that came before their meter was registered are replayed"
+                       % s["durable_total"])
+        return s["drained"] and not held
     harness.wait_until(loaded, 300, "the spool to be loaded", 0.2)
 
 
 def bill(daemon, steps):
     """One clerk makes the runs, another approves them: never the same person."""
-    maker, approver = daemon.login(*CLERKS[0]), daemon.login(*CLERKS[1])
+    maker, approver = daemon.login(*CLERK), daemon.login(*APPROVER)
     runs = []
     for b in town.BRANCHES:
         run = maker.post("/v1/runs", {"branch": b["code"], "cycle": "monthly", "from": MONTH[0], "to": MONTH[1]})
@@ -172,7 +175,7 @@ def print_invoices(daemon, state, invoices, steps):
 
 
 def pay_and_serve(daemon, invoices, steps):
-    clerk = daemon.login(*CLERKS[0])
+    clerk = daemon.login(*CLERK)
     inv = invoices[0]
     payment = clerk.post("/v1/payments", {"channel": "cash", "reference": "demo-1", "amount": str(inv["total"]),
                                           "currency": inv["currency"], "invoice": inv["number"]})
@@ -244,7 +247,7 @@ def summarise(daemon, args, steps, s):
         print("%-8s %7d %10d %10d %6d %8d" % (name, r["meters"], r["expected"], r["stored"], r["lost"], r["doubled"]))
     for r in s["runs"]:
         print("run %s: %s bills, %s %s, %s exceptions" % (r.get("run"), r.get("bills"), r.get("total"), r.get("currency"),
-                                                          r.get("exceptions")))
+                                                          len(r.get("exceptions") or ())))
     print("%d invoices; one paid, receipt %s; request %s closed" % (s["invoices"], s["payment"].get("receipt"), s["request"]))
     for n in s["notes"]:
         print("! " + n)

@@ -25,7 +25,7 @@ READINGS = """
 select m.identity, c.code, extract(epoch from r.at)::bigint, r.value
 from (values %s) as wanted (identity, channel)
 join mdm.meter m using (identity) join mdm.channel c on c.code = wanted.channel
-cross join lateral mdm.readings(m.meter_id, c.channel, '%s', '%s') r
+cross join lateral mdm.readings(m.meter_id, c.channel, '%s', timestamptz '%s' + interval '1 second') r
 """
 
 

@@ -336,7 +336,7 @@ language plpgsql stable as $$
 declare
         back interval;
 begin
-        foreach back in array array['1 day', '8 days', '40 days', '400 days']::interval[] loop
+        foreach back in array array['2 days', '400 days']::interval[] loop
                 return query select r.at, r.value, r.status
                              from mdm.readings(m, ch, t - back, t + interval '1 microsecond') r
                              where r.status & 15 <> 8 order by r.at desc limit 1;

@@ -78,6 +78,18 @@ where (meter_model.maker, meter_model.protocol, meter_model.digits, meter_model.
 select quarantine_id, protocol, identity, detail, source, encode(payload, 'hex')
 from mdm.quarantine where state = 'due' order by quarantine_id limit 500 for update skip locked
 
+-- name: quarantine_known
+-- Messages held as unknown although their meter is registered: they were on their way to the database while it
+-- was being registered. Looks at the newest only; registering a meter has marked the older ones.
+with due as (
+        update mdm.quarantine q set state = 'due'
+        from mdm.meter m join mdm.meter_model d using (model)
+        where q.state = 'held' and q.tried_at is null and q.protocol = d.protocol
+          and q.quarantine_id > (select coalesce(max(quarantine_id), 0) - 50000 from mdm.quarantine)
+          and m.identity = case d.protocol when 'dlms' then upper(q.identity) else q.identity end
+        returning 1)
+select count(*) from due
+
 -- name: quarantine_hold
 update mdm.quarantine set state = 'held', reason = $2, tried_at = now() where quarantine_id = $1::bigint
 
