@@ -22,7 +22,7 @@ def check_config(checks, build, state):
                        stderr=subprocess.STDOUT, check=False)
     text = p.stdout.decode()
     checks.ok(p.returncode != 0, "a wrong configuration is refused")
-    for want in ("bad.conf:2", "role", "bad.conf:4", "did you mean \"port\"", "bad.conf:5", "1 to 65535", "bad.conf:6",
+    for want in ("bad.conf:2", "role", "bad.conf:4", "did you mean \"port\"", "bad.conf:5", "0 to 65535", "bad.conf:6",
                  "nosuch"):
         checks.ok(want in text, "--check-config names %r: %s" % (want, text))
     p = subprocess.run([os.path.join(build, "headraced"), "--config", "/nonexistent.conf"], stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ usage: peers.py BUILD"""
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import truth
 AT = 1760000400  # 2025-10-09T09:00:00Z, a whole quarter of an hour
 SENML = json.dumps([{"bn": "", "bt": AT, "n": "energy.import", "u": "Wh", "v": 321},
                     {"t": 900, "n": "energy.import", "u": "Wh", "v": 123}])
-KEY = "000102030405060708090a0b0c0d0e0f"
+KEY = "headrace-peer-01"  # coap-client takes keys as text
 
 
 def meters(port):
@@ -26,7 +27,7 @@ def meters(port):
     return {"meters": [
         dict(base, serial="MQ1", model="HR-MQTT-SENML", protocol="mqtt", identity="peer-mq1", address={}),
         dict(base, serial="CO1", model="HR-COAP-SENML", protocol="coap", identity="peer-co1", address={},
-             commodity="heat", keys={"psk": KEY}),
+             commodity="heat", keys={"psk": KEY.encode().hex()}),
         dict(base, serial="MB1", model="EASTRON-SDM630", protocol="modbus", identity="127.0.0.1:%d/1" % port,
              address={"host": "127.0.0.1", "port": port, "unit": 1}),
     ]}
@@ -43,7 +44,7 @@ f32(0x48, 12345.5); f32(0x4A, 7.25); f32(0x4C, 3.5); f32(0x4E, 1.5)
 f32(0x00, 230.0); f32(0x02, 231.0); f32(0x04, 229.5); f32(0x34, 1500.0); f32(0x46, 50.0)
 block = ModbusSequentialDataBlock(0, regs)
 store = ModbusSlaveContext(ir=block, hr=block, zero_mode=True)
-StartTcpServer(ModbusServerContext(slaves=store, single=True), address=("127.0.0.1", int(sys.argv[1])))
+StartTcpServer(context=ModbusServerContext(slaves=store, single=True), address=("127.0.0.1", int(sys.argv[1])))
 """
 
 
@@ -55,7 +56,13 @@ def pymodbus_server(state, port):
         source = source.replace("pymodbus.server.sync", "pymodbus.server")
     with open(path, "w") as f:
         f.write(source)
-    return subprocess.Popen(["/usr/bin/python3", path, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(["/usr/bin/python3", path, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+    harness.wait_until(answers, 20, "the pymodbus meter")
+    return server
 
 
 def readings(db, serial, channel):
@@ -87,7 +94,7 @@ def check_mqtt(checks, db, broker):
 
 def check_coap(checks, db, port):
     body = SENML.replace("energy.import", "heat.energy")
-    out = coap(port, "peer-co1", "0x" + KEY, body)
+    out = coap(port, "peer-co1", KEY, body)
     got = []
     try:
         got = harness.wait_until(lambda: readings(db, "CO1", "heat.energy"), 10, "coap-client's reading")
@@ -96,9 +103,9 @@ def check_coap(checks, db, port):
     checks.equal(got, [(AT, 321), (AT + 900, 123)], "values coap-client sent with the right key")
     checks.ok("2.04" in out, "coap-client was answered 2.04")
     before = readings(db, "CO1", "heat.energy")
-    wrong = coap(port, "peer-co1", "0x" + "ff" * 16, body.replace("321", "999"))
+    wrong = coap(port, "peer-co1", "not-the-peers-key", body.replace("321", "999"))
     checks.ok("2.04" not in wrong, "a wrong key gets no 2.04")
-    unknown = coap(port, "nobody", "0x" + KEY, body.replace("321", "998"))
+    unknown = coap(port, "nobody", KEY, body.replace("321", "998"))
     checks.ok("2.04" not in unknown, "an unknown identity gets no 2.04")
     checks.equal(readings(db, "CO1", "heat.energy"), before, "nothing stored for wrong key or unknown identity")
 
