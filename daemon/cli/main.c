@@ -4,6 +4,7 @@
 #include "decode.h"
 #include "tariff_cases.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +136,12 @@ int main(int argc, char **argv)
                 .token = getenv("HEADRACE_TOKEN"),
         };
         int n = take_options(&o, argc, argv);
-        int r = dispatch(&o, n, argv);
+        int r;
+
+        /* Names are UTF-8; in the plain C locale the tables would show them as escapes. */
+        if (!setlocale(LC_CTYPE, "") || strcmp(setlocale(LC_CTYPE, NULL), "C") == 0)
+                setlocale(LC_CTYPE, "C.UTF-8");
+        r = dispatch(&o, n, argv);
 
         /* A full disk or a closed pipe is a failure, not a short answer. */
         if (fflush(stdout) || ferror(stdout)) {

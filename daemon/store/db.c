@@ -159,6 +159,9 @@ static void notice_ignore(void *arg, const char *message)
 static const char session_setup[] =
         "set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; "
         "set bytea_output = 'hex'; set client_min_messages = warning; "
+        /* Functions that unpack blocks look dear to the planner; compiling for them costs more
+         * (0.3 s a statement) than it ever saves. */
+        "set jit = off; "
         "set idle_in_transaction_session_timeout = '15min'";
 
 static struct db_conn *conn_new(struct db *db, struct db_error *ret_err)

@@ -3,7 +3,7 @@
 with scope as materialized (
         select array_agg(branch_id) as ids from core.branch where core.branch_allowed(branch_id)
 ), typed as materialized (
-        select key, ltrim(key, '0') as tail, words
+        select key, case when key ~ '^0[1-9][0-9]{7}' then substr(key, 2) else key end as tail, words
         from (select crm.key_of($1) as key, crm.words_of($1) as words) t
 ), key_hit as materialized (
         select kind, id, 100 + (k.key = t.key)::int * 100 as score
@@ -11,7 +11,7 @@ with scope as materialized (
         where length(t.key) >= 2 and k.key >= t.key and k.key < t.key || '~' and k.key like t.key || '%'
           and k.branch_id = any (scope.ids)
         limit 50
-), tail_hit as materialized ( -- "the last six digits"; a leading 0 stands for the country's code
+), tail_hit as materialized ( -- "the last six digits"; the 0 before a whole number stands for the country's code
         select kind, id, 90 as score
         from typed t, scope, crm.search_key k
         where length(t.tail) >= 4 and t.key ~ '[0-9]{4}$'
