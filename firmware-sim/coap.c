@@ -26,6 +26,8 @@ struct coap_meter {
         coap_session_t *session; /* NULL = closed */
         bool finished;           /* close the session outside of callbacks */
         bool failed;
+        uint8_t token[8]; /* of the request in flight */
+        size_t token_len;
         uint64_t answer_by, retry_at, retry_ms;
 };
 
@@ -44,13 +46,22 @@ static void give_up(struct coap_meter *m)
         m->p.sent = 0;
 }
 
+/* A retransmitted request may be answered twice; the second answer must not count for the next. */
+static bool answers_request(const struct coap_meter *m, const coap_pdu_t *received)
+{
+        coap_bin_const_t token = coap_pdu_get_token(received);
+
+        return m->p.sent > 0 && token.length == m->token_len &&
+               memcmp(token.s, m->token, m->token_len) == 0;
+}
+
 static coap_response_t on_response(coap_session_t *session, const coap_pdu_t *sent,
                                    const coap_pdu_t *received, const coap_mid_t mid)
 {
         struct coap_meter *m = coap_session_get_app_data(session);
 
         (void)sent, (void)mid;
-        if (!m || m->p.sent == 0)
+        if (!m || !answers_request(m, received))
                 return COAP_RESPONSE_OK;
         if (coap_pdu_get_code(received) != COAP_RESPONSE_CODE_CHANGED) {
                 m->sim->stats.refused++;
@@ -127,11 +138,10 @@ static void close_session(struct sim_coap *c, struct coap_meter *m)
 
 static bool add_post(coap_pdu_t *pdu, struct coap_meter *m, const struct buf *body)
 {
-        uint8_t token[8], format[4];
-        size_t n;
+        uint8_t format[4];
 
-        coap_session_new_token(m->session, &n, token);
-        return coap_add_token(pdu, n, token) &&
+        coap_session_new_token(m->session, &m->token_len, m->token);
+        return coap_add_token(pdu, m->token_len, m->token) &&
                coap_add_option(pdu, COAP_OPTION_URI_PATH, 2, (const uint8_t *)"v1") &&
                coap_add_option(pdu, COAP_OPTION_URI_PATH, 9, (const uint8_t *)"telemetry") &&
                coap_add_option(pdu, COAP_OPTION_CONTENT_FORMAT,

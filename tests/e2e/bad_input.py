@@ -45,7 +45,9 @@ def check_http(checks, daemon):
         checks.ok(400 <= status < 500, "%s: %d %r" % (name, status, body[:100]))
     for path in ("/v1/nosuch", "/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/v1/meters/%00"):
         status, body, _ = api.raw("GET", path)
-        checks.ok(status in (400, 404), "%s: %d" % (path, status))
+        # A path that is neither a file nor the API's is one of the console's own: its page, nothing else.
+        checks.ok(status in (400, 404) or (status == 200 and body.lstrip().lower().startswith(b"<!doctype html")),
+                  "%s: %d %r" % (path, status, body[:60]))
         checks.ok(b"root:" not in body, "%s leaks nothing" % path)
     status, _, head = api.raw("DELETE", "/v1/branches")
     checks.equal(status, 405, "a method the path does not have")

@@ -47,7 +47,7 @@ def customers(fleet, since):
         code, n = m["branch"], "%05d" % (i + 1)
         city, postcode, prefix = CITY[code]
         doc["parties"].append({"code": "P" + n, "branch": code, "kind": "person", "name": person(i),
-                               "phone": "%s%07d" % (prefix, 1000003 * (i + 1) % 10000000),
+                               "phone": "%s%07d" % (prefix, 7654321 * (i + 1) % 10000000),
                                "email": "customer%d@town.example" % (i + 1), "language": "vi" if code == "HN" else "en"})
         doc["accounts"].append({"number": "A" + n, "branch": code, "party": "P" + n})
         doc["premises"].append({"code": "R" + n, "branch": code, "address": "%d %s" % (i % 180 + 1, STREETS[i % len(STREETS)]),

@@ -79,7 +79,7 @@ static struct profile_columns columns;
 /* The application: one request after the other. */
 static int next_request(struct pair *p)
 {
-        static const struct dlms_attr list[] = { clock_time, energy, undefined, energy_unit };
+        const struct dlms_attr list[] = { clock_time, energy, undefined, energy_unit };
         uint8_t data[8], selection[PROFILE_SELECTION_MAX];
         struct axdr_writer w = axdr_writer_of(data, sizeof data);
         struct dlms_selection s;

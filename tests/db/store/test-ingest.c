@@ -343,8 +343,9 @@ static void test_database_away_and_spool_full(void)
         close_all(&loop, in);
         CU_ASSERT_EQUAL(done_status, 0);
         db = pg_open(1);
-        CU_ASSERT_EQUAL(pg_int(db, "select count(*) from mdm.inbox"), st.loaded);
-        CU_ASSERT_EQUAL(pg_int(db, "select count(distinct payload) from mdm.inbox"), st.loaded);
+        CU_ASSERT_EQUAL((uint64_t)pg_int(db, "select count(*) from mdm.inbox"), st.loaded);
+        CU_ASSERT_EQUAL((uint64_t)pg_int(db, "select count(distinct payload) from mdm.inbox"),
+                        st.loaded);
         pg_run(db, "truncate mdm.inbox");
         db_close(db);
         dir_remove("");

@@ -26,7 +26,7 @@ static const char *doc(const char *code, int rate, int total, const char *from)
         return o;
 }
 
-static int call(char **reply, const char *op, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int call(char **reply, const char *op, const char *fmt, ...)
 {
         char json[4096];
         va_list ap;
@@ -148,8 +148,8 @@ static void what_is_in_force_stays(void)
                 "update billing.tariff_version set document_text = '{}' where code = 'FLAT'",
                 "update billing.tariff_version set state = 'draft' where code = 'FLAT'",
                 "delete from billing.tariff_version where code = 'FLAT'",
-                "update billing.tariff_version set valid = daterange('2025-01-01', null) where "
-                "code = 'FLAT'",
+                ("update billing.tariff_version set valid = daterange('2025-01-01', null) where "
+                 "code = 'FLAT'"),
         };
 
         setup();

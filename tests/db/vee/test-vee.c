@@ -8,7 +8,7 @@
 
 static struct fixture *f;
 
-static int call(char **reply, const char *op, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int call(char **reply, const char *op, const char *fmt, ...)
 {
         char json[2048];
         va_list ap;
@@ -19,7 +19,7 @@ static int call(char **reply, const char *op, const char *fmt, ...)
         return fixture_call(f, op, json, reply);
 }
 
-static void sql(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static void sql(const char *fmt, ...)
 {
         char text[4096];
         va_list ap;

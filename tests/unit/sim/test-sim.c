@@ -227,11 +227,15 @@ static void polled_meters(void)
 }
 
 /* The receiving end of the CoAP meters. */
+enum { RECEIVED_METERS = 6, RECEIVED_QUARTERS = 2 * 96 };
+
 struct receiver {
         uv_loop_t loop;
         uv_timer_t timer;
         struct coap_server *server;
         unsigned requests, wrong;
+        /* Each value once, however often a meter sends it: retransmission is CoAP's right. */
+        bool seen[RECEIVED_METERS + 1][2][RECEIVED_QUARTERS + 1];
         size_t values;
         int status;
         bool closed;
@@ -248,6 +252,20 @@ static size_t find_key(void *arg, const char *identity, uint8_t *key, size_t cap
         same_meter(SIM_COAP, number, &m);
         memcpy(key, m.psk, METER_KEY_SIZE);
         return METER_KEY_SIZE;
+}
+
+static void count_once(struct receiver *r, unsigned meter, const struct payload_record *v)
+{
+        int64_t quarter = (v->at - TOWN_FROM) / 900;
+        bool *seen;
+
+        if (meter > RECEIVED_METERS || quarter < 0 || quarter > RECEIVED_QUARTERS) {
+                r->wrong++;
+                return;
+        }
+        seen = &r->seen[meter][v->channel->kind == CHANNEL_INTERVAL][quarter];
+        r->values += !*seen;
+        *seen = true;
 }
 
 /* Refuses every fifth: it must come again. */
@@ -279,7 +297,7 @@ static void on_request(void *arg, struct coap_exchange *x, const struct coap_inp
                 r->wrong += records[i].value != (records[i].channel->kind == CHANNEL_INTERVAL
                                                          ? meter_interval(&m, records[i].at)
                                                          : meter_register(&m, records[i].at));
-                r->values++;
+                count_once(r, number, &records[i]);
         }
         coap_exchange_answer(x, COAP_CHANGED, NULL);
 }
