@@ -169,7 +169,7 @@ def bench_concentrator(build):
     daemon = harness.Daemon(build, state, role="concentrator", embedded=False)
     daemon.sections.pop("database")
     daemon.sections["mqtt"]["port"] = broker.port
-    daemon.sections["upstream"] = {"host": "127.0.0.1", "port": broker.port, "concentrator": "bench"}
+    daemon.sections["upstream"] = {"host": "127.0.0.1", "port": broker.port, "id": "bench"}
     try:
         daemon.start()
         time.sleep(1)
