@@ -26,7 +26,6 @@
 #include "ingest.h"
 #include "log.h"
 #include "masterkey.h"
-#include "meter_ops.h"
 #include "migrate.h"
 #include "models_install.h"
 #include "notify.h"
@@ -122,6 +121,52 @@ static bool role_is(const struct daemon *d, const char *role)
         return strcmp(r, role) == 0;
 }
 
+/* ---- plugins ---- */
+
+/* Without a folder named: the build tree this binary stands in, else the installed one. */
+static int load_plugins(struct host *h, const char *dir, struct buf *errors)
+{
+        char exe[PATH_MAX], pattern[PATH_MAX + 32];
+        ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+        glob_t found = { 0 };
+        int r = 0;
+
+        if (dir && *dir)
+                return host_load_dir(h, dir, errors);
+        exe[n > 0 ? n : 0] = 0;
+        snprintf(pattern, sizeof pattern, "%.*s/{billing,crm}/*/*.so",
+                 (int)(strrchr(exe, '/') ? strrchr(exe, '/') - exe : 0), exe);
+        if (glob(pattern, GLOB_BRACE, NULL, &found) || found.gl_pathc == 0)
+                r = host_load_dir(h, HEADRACE_PLUGIN_DIR, errors);
+        for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
+                r = host_load_file(h, found.gl_pathv[i], errors);
+        globfree(&found);
+        return r;
+}
+
+/* For the manual pages and for looking: no configuration, no database. */
+static int print_operations(const char *dir)
+{
+        struct host_options o = { 0 };
+        struct buf text = BUF_INIT, errors = BUF_INIT;
+        struct host *h = NULL;
+        int r = host_new(&h, &o);
+
+        r = r ? r : load_plugins(h, dir, &errors);
+        r = r ? r : host_add_builtin(h, &collect_plugin, &errors);
+        r = r ? r : host_plan(h, &errors);
+        if (!r) {
+                host_operations(h, &text);
+                puts(buf_cstr(&text));
+        } else {
+                fprintf(stderr, "headraced: %s\n", errors.len ? buf_cstr(&errors) : strerror(-r));
+        }
+        host_free(h);
+        buf_deinit(&text);
+        buf_deinit(&errors);
+        return r ? EXIT_FAILURE : 0;
+}
+
 /* ---- arguments ---- */
 
 static const char usage[] =
@@ -131,6 +176,7 @@ static const char usage[] =
         "  -r, --role ROLE      all, collect, business or concentrator; replaces the file's\n"
         "      --check-config   read the configuration, say what is wrong with it, end\n"
         "      --help-config    every key with type, default and meaning, as an example file\n"
+        "      --help-operations [DIR]  the operations table as JSON, with the plugins of DIR\n"
         "  -V, --version\n";
 
 static void add_sections(struct daemon *d, const struct config_section *from, size_t *n)
@@ -166,6 +212,7 @@ static int parse_arguments(struct daemon *d, int argc, char **argv)
                 { "role", required_argument, NULL, 'r' },
                 { "check-config", no_argument, NULL, 'k' },
                 { "help-config", no_argument, NULL, 'H' },
+                { "help-operations", no_argument, NULL, 'O' },
                 { "version", no_argument, NULL, 'V' },
                 { "help", no_argument, NULL, 'h' },
                 { NULL, 0, NULL, 0 },
@@ -187,6 +234,8 @@ static int parse_arguments(struct daemon *d, int argc, char **argv)
                 case 'H':
                         print_config_help(d);
                         return 0;
+                case 'O':
+                        return print_operations(argv[optind]);
                 case 'V':
                         printf("headraced %s\n", HEADRACE_VERSION);
                         return 0;
@@ -504,28 +553,6 @@ static void check_plugin_section(void *arg, const char *plugin)
         buf_deinit(&errors);
 }
 
-/* Without a configured folder: the build tree this binary stands in, else the installed one. */
-static int load_plugins(struct daemon *d, struct buf *errors)
-{
-        const char *dir = config_text(d->config, "host", "plugin_dir");
-        char exe[PATH_MAX], pattern[PATH_MAX + 32];
-        ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-        glob_t found = { 0 };
-        int r = 0;
-
-        if (dir && *dir)
-                return host_load_dir(d->host, dir, errors);
-        exe[n > 0 ? n : 0] = 0;
-        snprintf(pattern, sizeof pattern, "%.*s/{billing,crm}/*/*.so",
-                 (int)(strrchr(exe, '/') ? strrchr(exe, '/') - exe : 0), exe);
-        if (glob(pattern, GLOB_BRACE, NULL, &found) || found.gl_pathc == 0)
-                r = host_load_dir(d->host, HEADRACE_PLUGIN_DIR, errors);
-        for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
-                r = host_load_file(d->host, found.gl_pathv[i], errors);
-        globfree(&found);
-        return r;
-}
-
 static int make_host(struct daemon *d)
 {
         struct host_options o = {
@@ -542,12 +569,12 @@ static int make_host(struct daemon *d)
 
         if (r)
                 return r;
-        r = d->serves ? load_plugins(d, &errors) : 0;
+        r = d->serves ? load_plugins(d->host, config_text(d->config, "host", "plugin_dir"), &errors)
+                      : 0;
         if (r)
                 return say("a plugin cannot be loaded", &errors);
         buf_deinit(&errors);
         config_plugin_each(d->config, check_plugin_section, d);
-        host_add_builtin(d->host, &meter_plugin, NULL);
         host_add_builtin(d->host, &collect_plugin, NULL);
         host_set_object(d->host, "collect", d->collect);
         host_set_object(d->host, "registry", d->registry);

@@ -308,10 +308,12 @@ static int threads_start(struct host *h)
         return r ? r : thread_add(h, keep_thread);
 }
 
-static int plan(struct host *h, struct buf *errors)
+int host_plan(struct host *h, struct buf *errors)
 {
-        int r = plugins_order(h, errors);
+        int r = h->planned ? 0 : plugins_order(h, errors);
 
+        if (h->planned)
+                return 0;
         if (!r)
                 r = ops_build(h, errors);
         if (!r)
@@ -323,7 +325,7 @@ static int plan(struct host *h, struct buf *errors)
 /* May be called again after -ECANCELED, when the database was away. */
 int host_start(struct host *h, struct buf *errors)
 {
-        int r = h->planned ? 0 : plan(h, errors);
+        int r = host_plan(h, errors);
 
         if (!r)
                 r = migrate_all(h, errors);

@@ -57,6 +57,10 @@ int host_load_dir(struct host *h, const char *dir, struct buf *errors);
  * from the host. For the second, complete read of the configuration. */
 const struct config_section *host_plugin_sections(struct host *h);
 
+/* Start order and operations table only, without a database: what the documents below need.
+ * 0, -EINVAL (missing need, cycle, double name or route). host_start() does it by itself. */
+int host_plan(struct host *h, struct buf *errors);
+
 /* 0; -EINVAL (missing need, cycle, double name or route), -EBADMSG / -EPROTO / -ECANCELED of
  * migrate_run(), -EIO (an init() failed). */
 int host_start(struct host *h, struct buf *errors);

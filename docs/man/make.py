@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Manual pages from the same tables the programs use: make.py OUT_DIR HEADRACED HEADRACE HEADRACE_SIM PLUGIN_DIR"""
+"""Manual pages from the same tables the programs use: make.py OUT_DIR HEADRACED HEADRACE HEADRACE_SIM
+
+OUT_DIR `--install` puts them where the build installs to, `--check` only proves that they can be made whole."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 
 def run(*argv):
@@ -56,18 +60,52 @@ def operations_body(operations):
     return "".join(body)
 
 
-def main():
-    out, headraced, headrace, sim, plugins = sys.argv[1:]
+def make(out, headraced, headrace, sim):
     os.makedirs(out, exist_ok=True)
     page(out, "headraced", 8, "smart-meter head-end and billing daemon", usage_body(run(headraced, "--help")) +
          ".SH SIGNALS\n.TP\nSIGTERM\nends cleanly.\n.TP\nSIGHUP\nreads the configuration again.\n"
          ".SH SEE ALSO\n.BR headrace.conf (5), .BR headrace (1)\n")
     page(out, "headrace.conf", 5, "configuration of headraced", config_body(run(headraced, "--help-config")))
-    table = json.loads(run(headraced, "--help-operations", plugins))
+    table = json.loads(run(headraced, "--help-operations"))
     page(out, "headrace", 1, "command line of Headrace", usage_body(run(headrace, "--help")) +
          operations_body(table["operations"]) +
          ".SH EXIT STATUS\n0 done, 1 refused or failed, 2 wrong usage, 3 no daemon, 4 not allowed.\n")
     page(out, "headrace-sim", 1, "simulated meters", usage_body(run(sim, "--help")))
+    return table["operations"]
+
+
+def install(out, programs):
+    """man1/x.1 ... below the prefix."""
+    with tempfile.TemporaryDirectory() as d:
+        make(d, *programs)
+        for name in sorted(os.listdir(d)):
+            to = os.path.join(out, "man" + name[-1])
+            os.makedirs(to, exist_ok=True)
+            shutil.copy(os.path.join(d, name), to)
+
+
+def check(programs):
+    with tempfile.TemporaryDirectory() as d:
+        operations = make(d, *programs)
+        with open(os.path.join(d, "headrace.1"), encoding="utf-8") as f:
+            text = f.read()
+        missing = [o["cli"] for o in operations if o.get("cli") and esc("headrace " + o["cli"]) not in text]
+        nameless = [o["name"] for o in operations if not o.get("summary")]
+        with open(os.path.join(d, "headrace.conf.5"), encoding="utf-8") as f:
+            keys = f.read().count(".TP")
+        print("%d operations, %d configuration keys; not in the page: %s; without a summary: %s" %
+              (len(operations), keys, missing, nameless))
+        return 1 if missing or nameless or len(operations) < 50 or keys < 20 else 0
+
+
+def main():
+    out, programs = sys.argv[1], sys.argv[2:]
+    if out == "--check":
+        sys.exit(check(programs))
+    if out == "--install":
+        install(os.path.join(os.environ["MESON_INSTALL_DESTDIR_PREFIX"], "share", "man"), programs)
+    else:
+        make(out, *programs)
 
 
 main()
