@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "civil.h"
 #include "decode_internal.h"
 #include "dlms/hdlc.h"
@@ -62,8 +64,7 @@ struct buf *decode_member(struct decode *d, const char *key)
 
 /* ---- objects ---- */
 
-/* m × 10^scaler, exact. */
-static void put_scaled(struct buf *b, int64_t m, int scaler)
+void decode_put_scaled(struct buf *b, int64_t m, int scaler)
 {
         char digits[24];
         uint64_t u = m < 0 ? -(uint64_t)m : (uint64_t)m;
@@ -95,7 +96,7 @@ static void put_number(struct buf *b, const struct dlms_object *o)
         int64_t i;
 
         if (axdr_is_integer(&o->value, &i)) {
-                put_scaled(b, i, scaler);
+                decode_put_scaled(b, i, scaler);
         } else if (o->value.tag == AXDR_UINT64) {
                 buf_printf(b, "%llu", (unsigned long long)o->value.u);
         } else if ((o->value.tag == AXDR_FLOAT32 || o->value.tag == AXDR_FLOAT64) &&
@@ -343,16 +344,19 @@ static void decode_line(struct decode *d, const json_t *line)
 {
         const json_t *hex = json_object_get(line, "hex"), *text = json_object_get(line, "text");
         const char *op = json_string_value(json_object_get(line, "op"));
-        uint8_t title[DLMS_TITLE_SIZE];
+        uint8_t title[DLMS_TITLE_SIZE], aes[DLMS_KEY_MAX];
         struct dlms_keys keys;
-        bool has_title;
+        bool has_title, has_aes = false;
         long n;
 
+        decode_key_member(json_object_get(line, "keys"), "aes", aes, &has_aes);
         read_keys(line, &keys, title, &has_title);
         if (json_is_string(hex)) {
                 n = decode_hex_member(line, "hex", d->bytes, d->cap);
                 if (n < 0)
                         decode_fail(d, "\"hex\" is no hexadecimal text of whole bytes");
+                else if (decode_is_mbus(d->bytes, (size_t)n))
+                        decode_mbus(d, d->bytes, (size_t)n, has_aes ? aes : NULL);
                 else
                         decode_bytes(d, (size_t)n, keys.has_ek ? &keys : NULL,
                                      has_title ? title : NULL);
@@ -366,6 +370,7 @@ static void decode_line(struct decode *d, const json_t *line)
                 decode_fail(d, "neither \"hex\", \"text\", \"op\" nor \"steps\" in this line");
         }
         dlms_keys_wipe(&keys);
+        OPENSSL_cleanse(aes, sizeof aes);
 }
 
 static int answer(struct decode *d, const char *name, FILE *out)

@@ -2,7 +2,7 @@
 
 /*
  * `headrace decode FILE.jsonl`: frames to values, without a daemon. Each input line is a JSON
- * object with "name" and "hex" (bytes of any layer: HDLC, wrapper, M-Bus, bare APDU), "text" (P1,
+ * object with "name" and "hex" (bytes of any layer: HDLC, wrapper, M-Bus, radio M-Bus, bare APDU), "text" (P1,
  * IEC 62056-21), "op" (a cryptographic check) or "steps" (a recorded session), and "keys" when
  * ciphered. Each output line:
  *

@@ -48,6 +48,11 @@ void decode_objects(struct decode *d, const uint8_t *p, size_t n, bool framed);
 
 /* decode_text.c: P1 and IEC 62056-21 telegrams. */
 void decode_text(struct decode *d, const char *text, size_t n);
+/* m × 10^scaler, exact. */
+void decode_put_scaled(struct buf *b, int64_t m, int scaler);
+/* decode_mbus.c: M-Bus telegrams that carry records, not DLMS. @key: 16 bytes or NULL. */
+bool decode_is_mbus(const uint8_t *p, size_t n);
+void decode_mbus(struct decode *d, const uint8_t *p, size_t n, const uint8_t *key);
 /* decode_session.c: recorded exchanges. */
 void decode_session(struct decode *d, const json_t *line, struct dlms_keys *keys);
 /* decode_crypto.c: one cryptographic operation with its published result. */

@@ -11,6 +11,7 @@ import tempfile
 
 FILES = {
     "frames": ["push_hdlc", "push_hdlc_ciphered", "hdlc_frames", "push_mbus_ciphered", "push_apdu"],
+    "mbus": ["mbus_wired", "wmbus"],
     "apdus": ["acse", "xdlms", "push_apdu"],
 }
 
