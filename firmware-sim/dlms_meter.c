@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dlms/profile.h"
+#include "dlms_list.h"
 #include "sim.h"
 
 enum { UNIT_WH = 30, PERIOD = METER_PERIOD_S };
@@ -16,6 +17,7 @@ static const struct obis clock_obis = { { 0, 0, 1, 0, 0, 255 } };
 static const struct obis total_obis = { { 1, 0, 1, 8, 0, 255 } };
 static const struct obis use_obis = { { 1, 0, 1, 29, 0, 255 } };
 static const struct obis profile_obis = { { 1, 0, 99, 1, 0, 255 } };
+static const struct obis association_obis = { { 0, 0, 40, 0, 0, 255 } };
 
 static void put_time(const struct dlms_meter *d, int64_t utc, struct axdr_writer *w)
 {
@@ -195,6 +197,8 @@ static unsigned get(void *meter, const struct dlms_attr *a, const struct dlms_se
                 return get_register(a, meter_interval(d->meter, end - PERIOD), w);
         if (a->class_id == 1)
                 return get_data(d, a, w);
+        if (is(a, 15, association_obis))
+                return dlms_list_get(d, a->id, w);
         return DLMS_ACCESS_OBJECT_UNDEFINED;
 }
 
@@ -206,6 +210,11 @@ void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m)
         d->config.server_sap = 1;
         d->config.objects = &objects;
         memcpy(d->config.title, m->title, sizeof m->title);
+        if (m->kind == SIM_DLMS_WRAPPER && s->opt.lls[0]) {
+                d->config.auth = DLMS_AUTH_LLS;
+                d->config.secret = (const uint8_t *)s->opt.lls;
+                d->config.secret_len = strlen(s->opt.lls);
+        }
         if (m->kind != SIM_DLMS_HDLC)
                 return;
         d->config.framing = DLMS_FRAMING_HDLC;

@@ -25,6 +25,8 @@ static const struct option options[] = {
           "DLMS meters over the TCP wrapper, without security (model HR-DLMS-W)" },
         { "--dlms-hdlc", "N", COUNT, FIELD(count[SIM_DLMS_HDLC]),
           "DLMS meters in HDLC frames over TCP, GMAC and ciphering (HR-DLMS-H)" },
+        { "--lls", "TEXT", TEXT, FIELD(lls),
+          "password (LLS) of the wrapper's meters for every client but the public one" },
         { "--modbus", "N", COUNT, FIELD(count[SIM_MODBUS]), "Modbus TCP meters (HR-MODBUS-E1)" },
         { "--mqtt-senml", "N", COUNT, FIELD(count[SIM_MQTT_SENML]),
           "electricity meters that publish SenML (HR-MQTT-SENML)" },

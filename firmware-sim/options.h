@@ -33,6 +33,7 @@ struct sim_options {
         unsigned base_port;
         struct sim_address broker, coap, push;
         char user[64], password[64];
+        char lls[32]; /* of DLMS wrapper meters, for clients other than the public one */
         char series[1024], fleet[1024], truth[1024], ready[1024], branch[16];
         unsigned per_message, inflight, per_connection, coap_sessions;
         double rate; /* messages a second over all pushing meters; 0 = as acknowledged */

@@ -2,6 +2,7 @@
  * technician's tool for what needs no daemon. */
 #include "cli.h"
 #include "decode.h"
+#include "meter.h"
 #include "tariff_cases.h"
 
 #include <locale.h>
@@ -14,6 +15,12 @@ static const char usage[] =
         "usage: headrace [OPTION...] COMMAND [ARG...]\n"
         "\n"
         "Without a daemon:\n"
+        "  read URL                       values of one meter (tcp://, hdlc://, serial://, "
+        "optical://)\n"
+        "  scan URL                       which addresses answer, which objects there are\n"
+        "  diagnose URL                   step by step, what keeps a meter from being read\n"
+        "  trace URL                      read, every exchange in words beside its bytes\n"
+        "  replay FILE                    a recording (--record) in words, offline\n"
         "  decode FILE.jsonl              frames to values, one JSON answer a line\n"
         "  tariff cases FILE.json...      run bill cases against the rating core\n"
         "  completion bash                completion script for your shell\n"
@@ -98,6 +105,8 @@ static int run_cases(int argc, char **argv)
 
 static int dispatch(const struct cli_options *o, int argc, char **argv)
 {
+        int r;
+
         if (argc == 0) {
                 fputs(usage, stderr);
                 return CLI_USAGE;
@@ -122,6 +131,8 @@ static int dispatch(const struct cli_options *o, int argc, char **argv)
                 return fputs(bash_completion, stdout) < 0 ? CLI_FAILED : CLI_OK;
         if (strcmp(argv[0], "decode") == 0)
                 return decode_run(argc - 1, argv + 1);
+        if (meter_dispatch(o, argc, argv, &r))
+                return r;
         if (strcmp(argv[0], "__complete") == 0)
                 return verbs_complete(o, argc - 1, argv + 1);
         return verbs_run(o, argc, argv);

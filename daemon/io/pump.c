@@ -5,10 +5,18 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How long the peer may take to accept our last bytes before the socket is closed regardless. */
 enum { LINGER_MS = 1000, KEEPALIVE_S = 30 };
+/* How often a serial line is asked whether all is sent, and what a converter's own buffer may still
+ * hold then. */
+enum { LINE_POLL_MS = 10, LINE_GUARD_MS = 30 };
+
+/* Between on_alloc() and on_read() libuv does nothing else, so one buffer serves all. */
+static _Thread_local uint8_t shared_in[PUMP_BUFFER];
 
 static void step(struct pump *p);
 static void connect_next(struct pump *p);
@@ -25,6 +33,8 @@ static void release(struct pump *p)
         if (p->addresses)
                 uv_freeaddrinfo(p->addresses);
         p->addresses = NULL;
+        free(p->kept);
+        p->kept = p->in = NULL;
         p->owner->closed(p, p->arg);
 }
 
@@ -35,8 +45,8 @@ static void on_closed(uv_handle_t *h)
 
 static void close_now(struct pump *p)
 {
-        if (p->tcp_open && !uv_is_closing((uv_handle_t *)&p->tcp))
-                uv_close((uv_handle_t *)&p->tcp, on_closed);
+        if (p->link_open && !uv_is_closing(&p->link.handle))
+                uv_close(&p->link.handle, on_closed);
         if (!uv_is_closing((uv_handle_t *)&p->timer))
                 uv_close((uv_handle_t *)&p->timer, on_closed);
 }
@@ -44,6 +54,25 @@ static void close_now(struct pump *p)
 static void on_linger(uv_timer_t *t)
 {
         close_now(t->data);
+}
+
+static int line_fd(struct pump *p)
+{
+        uv_os_fd_t fd = -1;
+
+        return uv_fileno(&p->link.handle, &fd) == 0 ? fd : -1;
+}
+
+/* A serial line has no end to send: the last bytes leave, then it is closed. What will not leave is
+ * dropped, for the kernel would wait for it in close(). */
+static void on_line_linger(uv_timer_t *t)
+{
+        struct pump *p = t->data;
+
+        if ((p->writing || line_queued(line_fd(p)) > 0) && now_ms(p) < p->connect_deadline_ms)
+                return;
+        line_flush(line_fd(p));
+        close_now(p);
 }
 
 static void on_shutdown(uv_shutdown_t *r, int status)
@@ -61,9 +90,15 @@ void pump_close(struct pump *p)
         p->closing = true;
         if (p->resolve.data)
                 uv_cancel((uv_req_t *)&p->resolve);
+        if (p->serial && p->connected && !p->eof) {
+                uv_read_stop(&p->link.stream);
+                p->connect_deadline_ms = now_ms(p) + LINGER_MS;
+                uv_timer_start(&p->timer, on_line_linger, 0, LINE_POLL_MS);
+                return;
+        }
         if (p->connected && !p->eof && p->last_error == 0 &&
-            uv_shutdown(&p->shutdown, (uv_stream_t *)&p->tcp, on_shutdown) == 0) {
-                uv_read_stop((uv_stream_t *)&p->tcp);
+            uv_shutdown(&p->shutdown, &p->link.stream, on_shutdown) == 0) {
+                uv_read_stop(&p->link.stream);
                 uv_timer_start(&p->timer, on_linger, LINGER_MS, 0);
                 return;
         }
@@ -115,7 +150,7 @@ static void write_output(struct pump *p)
                         char *out;
                 } bytes = { .in = out };
                 uv_buf_t b = uv_buf_init(bytes.out, (unsigned)n);
-                int r = uv_try_write((uv_stream_t *)&p->tcp, &b, 1);
+                int r = uv_try_write(&p->link.stream, &b, 1);
 
                 if (r > 0) {
                         p->bytes_out += (size_t)r;
@@ -127,7 +162,7 @@ static void write_output(struct pump *p)
                         return;
                 }
                 p->write.data = (void *)(uintptr_t)n;
-                r = uv_write(&p->write, (uv_stream_t *)&p->tcp, &b, 1, on_written);
+                r = uv_write(&p->write, &p->link.stream, &b, 1, on_written);
                 if (r < 0) {
                         lose(p, r);
                         return;
@@ -164,9 +199,28 @@ static void arm(struct pump *p)
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b)
 {
         struct pump *p = h->data;
+        uint8_t *at = p->kept ? p->kept : shared_in;
 
         (void)suggested;
-        *b = uv_buf_init((char *)p->in + p->in_len, (unsigned)(PUMP_BUFFER - p->in_len));
+        *b = uv_buf_init((char *)at + p->in_len, (unsigned)(PUMP_BUFFER - p->in_len));
+}
+
+/* What the core did not take moves out of the shared buffer, or gives its memory back. */
+static void keep(struct pump *p)
+{
+        if (p->in_len == 0) {
+                free(p->kept);
+                p->kept = p->in = NULL;
+                return;
+        }
+        if (!p->kept)
+                p->kept = malloc(PUMP_BUFFER);
+        if (!p->kept) {
+                lose(p, UV_ENOMEM);
+                return;
+        }
+        memmove(p->kept, p->in, p->in_len);
+        p->in = p->kept;
 }
 
 /* Peers that send two answers in two small segments wait for our acknowledgement of the first
@@ -177,7 +231,7 @@ static void acknowledge_at_once(struct pump *p)
         uv_os_fd_t fd;
         int on = 1;
 
-        if (uv_fileno((uv_handle_t *)&p->tcp, &fd) == 0)
+        if (uv_fileno(&p->link.handle, &fd) == 0)
                 setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
@@ -195,9 +249,14 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
                         lose(p, n == UV_EOF ? 0 : (int)n);
                 return;
         }
-        p->in_len += (size_t)n;
         p->bytes_in += (size_t)n;
-        acknowledge_at_once(p);
+        /* Sent at the old rate, or heard at the wrong one. */
+        if (p->changing)
+                return;
+        p->in = p->kept ? p->kept : shared_in;
+        p->in_len += (size_t)n;
+        if (!p->serial)
+                acknowledge_at_once(p);
         step(p);
 }
 
@@ -209,40 +268,49 @@ static void watch(struct pump *p)
         if (want == p->reading)
                 return;
         if (want)
-                uv_read_start((uv_stream_t *)&p->tcp, on_alloc, on_read);
+                uv_read_start(&p->link.stream, on_alloc, on_read);
         else
-                uv_read_stop((uv_stream_t *)&p->tcp);
+                uv_read_stop(&p->link.stream);
         p->reading = want;
 }
 
-static void step(struct pump *p)
+/* Feeds and drains until nothing more can be done now. */
+static void turn(struct pump *p)
 {
-        if (p->in_step || p->closing)
-                return;
-        p->in_step = true;
         for (;;) {
                 size_t taken;
 
                 p->owner->drain(p, p->arg);
-                if (!p->closing)
+                if (!p->closing && !p->changing)
                         write_output(p);
-                if (p->closing || !p->in_len || p->writing)
-                        break;
+                if (p->closing || p->changing || !p->in_len || p->writing)
+                        return;
                 taken = p->ops->recv(p->core, p->in, p->in_len, now_ms(p));
                 p->in_len -= taken;
-                memmove(p->in, p->in + taken, p->in_len);
+                p->in += taken;
                 if (taken)
                         continue;
                 /* No core may refuse a full buffer with nothing left to drain. */
                 if (p->in_len == PUMP_BUFFER)
                         lose(p, UV_EPROTO);
-                break;
+                return;
         }
+}
+
+static void step(struct pump *p)
+{
+        if (p->in_step || p->closing || p->changing)
+                return;
+        p->in_step = true;
+        turn(p);
+        if (!p->closing)
+                keep(p);
         p->in_step = false;
         if (p->closing)
                 return;
         watch(p);
-        arm(p);
+        if (!p->changing)
+                arm(p);
 }
 
 void pump_kick(struct pump *p)
@@ -259,8 +327,8 @@ static void on_connect(uv_connect_t *r, int status)
                 return;
         if (status == 0) {
                 p->connected = true;
-                uv_tcp_nodelay(&p->tcp, 1);
-                uv_tcp_keepalive(&p->tcp, 1, KEEPALIVE_S);
+                uv_tcp_nodelay(&p->link.tcp, 1);
+                uv_tcp_keepalive(&p->link.tcp, 1, KEEPALIVE_S);
                 step(p);
                 return;
         }
@@ -273,7 +341,7 @@ static void on_retry_closed(uv_handle_t *h)
 {
         struct pump *p = h->data;
 
-        p->tcp_open = false;
+        p->link_open = false;
         if (p->closing)
                 release(p);
         else {
@@ -287,12 +355,12 @@ static void connect_next(struct pump *p)
         struct addrinfo *a = p->next_address;
         int r;
 
-        if (p->tcp_open) {
+        if (p->link_open) {
                 if (!a) {
                         lose(p, p->last_error);
                         return;
                 }
-                uv_close((uv_handle_t *)&p->tcp, on_retry_closed);
+                uv_close(&p->link.handle, on_retry_closed);
                 return;
         }
         if (!a) {
@@ -300,15 +368,15 @@ static void connect_next(struct pump *p)
                 return;
         }
         p->next_address = a->ai_next;
-        r = uv_tcp_init(p->loop, &p->tcp);
+        r = uv_tcp_init(p->loop, &p->link.tcp);
         if (r < 0) {
                 lose(p, r);
                 return;
         }
-        p->tcp.data = p;
-        p->tcp_open = true;
+        p->link.handle.data = p;
+        p->link_open = true;
         p->pending++;
-        r = uv_tcp_connect(&p->connect, &p->tcp, a->ai_addr, on_connect);
+        r = uv_tcp_connect(&p->connect, &p->link.tcp, a->ai_addr, on_connect);
         if (r < 0) {
                 p->last_error = r;
                 connect_next(p);
@@ -330,6 +398,70 @@ static void on_resolved(uv_getaddrinfo_t *r, int status, struct addrinfo *res)
         }
         release(p);
 }
+
+/* ---- serial lines ---- */
+
+static void on_changing(uv_timer_t *t)
+{
+        struct pump *p = t->data;
+        int fd = line_fd(p), r;
+
+        if (p->closing)
+                return;
+        if (p->writing || line_queued(fd) > 0) {
+                p->changed_ms = 0;
+                return;
+        }
+        if (!p->changed_ms)
+                p->changed_ms = uv_now(p->loop);
+        if (uv_now(p->loop) - p->changed_ms < LINE_GUARD_MS)
+                return;
+        uv_timer_stop(t);
+        p->changing = false;
+        r = line_set(fd, &p->line);
+        if (r < 0)
+                lose(p, r);
+        else
+                step(p);
+}
+
+int pump_set_line(struct pump *p, const struct line_settings *settings)
+{
+        if (!p->serial || !p->connected || p->closing)
+                return -EINVAL;
+        p->line = *settings;
+        p->changing = true;
+        p->changed_ms = 0;
+        return uv_timer_start(&p->timer, on_changing, LINE_POLL_MS, LINE_POLL_MS);
+}
+
+static void on_begin_line(uv_timer_t *t)
+{
+        struct pump *p = t->data;
+        int fd, r;
+
+        if (p->closing)
+                return;
+        r = line_open(p->host, &p->line, &fd);
+        if (r < 0) {
+                lose(p, r);
+                return;
+        }
+        uv_pipe_init(p->loop, &p->link.line, 0);
+        p->link.handle.data = p;
+        p->link_open = true;
+        p->pending++;
+        r = uv_pipe_open(&p->link.line, fd);
+        if (r < 0) {
+                close(fd);
+                lose(p, r);
+                return;
+        }
+        p->connected = true;
+        step(p);
+}
+
+/* ---- opening ---- */
 
 /* First turn of the loop after pump_open(), so that no callback runs inside it. */
 static void on_begin(uv_timer_t *t)
@@ -361,22 +493,45 @@ static void on_begin(uv_timer_t *t)
         lose(p, r);
 }
 
-int pump_open(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, void *core,
-              const char *host, uint16_t port, int64_t connect_timeout_ms,
-              const struct pump_owner *owner, void *arg)
+static int open_begin(struct pump *p, const char *name, uv_timer_cb begin)
 {
         int r;
 
-        if (!port || !host || !*host || strlen(host) >= sizeof p->host)
-                return -EINVAL;
-        *p = (struct pump){ .loop = loop, .ops = ops, .core = core, .owner = owner, .arg = arg };
-        snprintf(p->host, sizeof p->host, "%s", host);
-        p->port = port;
-        p->connect_deadline_ms = now_ms(p) + connect_timeout_ms;
-        r = uv_timer_init(loop, &p->timer);
+        snprintf(p->host, sizeof p->host, "%s", name);
+        r = uv_timer_init(p->loop, &p->timer);
         if (r < 0)
                 return r;
         p->timer.data = p;
         p->pending = 1;
-        return uv_timer_start(&p->timer, on_begin, 0, 0);
+        return uv_timer_start(&p->timer, begin, 0, 0);
+}
+
+int pump_open(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, void *core,
+              const char *host, uint16_t port, int64_t connect_timeout_ms,
+              const struct pump_owner *owner, void *arg)
+{
+        if (!port || !host || !*host || strlen(host) >= sizeof p->host)
+                return -EINVAL;
+        *p = (struct pump){ .loop = loop, .ops = ops, .core = core, .owner = owner, .arg = arg };
+        p->port = port;
+        p->connect_deadline_ms = now_ms(p) + connect_timeout_ms;
+        return open_begin(p, host, on_begin);
+}
+
+int pump_open_line(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, void *core,
+                   const char *path, const struct line_settings *settings,
+                   const struct pump_owner *owner, void *arg)
+{
+        if (!path || !*path || strlen(path) >= sizeof p->host)
+                return -EINVAL;
+        *p = (struct pump){ .loop = loop, .ops = ops, .core = core, .owner = owner, .arg = arg };
+        p->serial = true;
+        p->line = *settings;
+        return open_begin(p, path, on_begin_line);
+}
+
+void pump_set_core(struct pump *p, const struct core_ops *ops, void *core)
+{
+        p->ops = ops;
+        p->core = core;
 }
