@@ -268,8 +268,9 @@ static int charge_minimum(struct run *run, const struct component *c, const stru
                 e = year_so_far(run, &sum);
         if (e || (c->annual && run->month != 12) || decimal_cmp(sum, least) >= 0)
                 return e;
-        if (decimal_sub(least, sum, &lack) < 0)
-                return rating_fail(run->err, RATING_E_RANGE, "component %s: minimum", c->code);
+        e = minus(run, least, sum, &lack);
+        if (e)
+                return e;
         step(run, "charges of %s are below the minimum of %s", rating_text(run, sum),
              rating_text(run, least));
         return line_add(run, c, &whole, RATING_MINIMUM, "", decimal_int(1), "", lack, lack);

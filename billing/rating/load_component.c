@@ -54,7 +54,7 @@ static void load_tier(struct jdoc *d, json_t *o, bool nested, bool last, struct 
                 jdoc_fail(d, NULL, "must be an object");
                 return;
         }
-        jdoc_known(d, o, "upto|per|rate|pct|flat|amount|tiers|sell");
+        jdoc_known(d, o, "upto|per|rate|pct|flat|amount|tiers|count|sell");
         ret->open = !jdoc_decimal(d, o, "upto", &ret->upto);
         per = jdoc_text(d, o, "per", "");
         ret->kw = strcmp(per, "kw") == 0;
@@ -65,6 +65,7 @@ static void load_tier(struct jdoc *d, json_t *o, bool nested, bool last, struct 
         if (!ret->open && ret->upto.m < 0)
                 jdoc_fail(d, "upto", "must not be negative");
         sub = jdoc_array(d, o, "tiers", false);
+        ret->sub_from_zero = jdoc_choice(d, o, "count", "block|bill", 0) == 1;
         if (!jdoc_decimal(d, o, "rate", &ret->rate) && !jdoc_decimal(d, o, "pct", &ret->rate) &&
             !jdoc_decimal(d, o, "amount", &ret->rate) && !sub)
                 jdoc_fail(d, "rate", "is missing; give the price of this tier");
@@ -336,12 +337,43 @@ static void load_proration(struct jdoc *d, json_t *o, struct component *c)
         }
 }
 
+static void load_tiers_by_month(struct jdoc *d, json_t *o, struct component *c)
+{
+        json_t *list = jdoc_array(d, o, "tiers_by_month", true), *v;
+        size_t i, old;
+
+        c->tiers_by_month = true;
+        if (json_array_size(list) != 12 || c->has_by_month) {
+                jdoc_fail(d, "tiers_by_month",
+                          "must hold 12 lists of tiers, January first, and no by_month beside it");
+                return;
+        }
+        json_array_foreach(list, i, v)
+        {
+                old = jdoc_enter_at(d, "tiers_by_month", i);
+                load_tier_list(d, v, false, &c->tiers[i]);
+                jdoc_leave(d, old);
+        }
+}
+
+/* "peak": "billing": price periods that count for the billing demand are charged for it. */
+static void load_peak_choice(struct jdoc *d, const struct rating_tariff *t, json_t *o,
+                             struct component *c)
+{
+        c->billing_peak = jdoc_choice(d, o, "peak", "period|billing", 0) == 1;
+        if (c->billing_peak &&
+            (c->own_demand || c->schedule < 0 || t->demand.schedule != c->schedule))
+                jdoc_fail(d, "peak",
+                          "\"billing\" needs prices by the periods of the schedule that the "
+                          "document's demand names");
+}
+
 static void load_demand_charge(struct jdoc *d, struct rating_tariff *t, json_t *o,
                                struct component *c)
 {
         jdoc_known(d, o,
-                   COMMON "|quantity|schedule|rate|tiers|prices|by_month|limits|proration|"
-                          "proration_days|demand");
+                   COMMON "|quantity|schedule|rate|tiers|tiers_by_month|prices|by_month|limits|"
+                          "proration|proration_days|demand|peak");
         c->schedule = load_schedule_ref(d, t, o);
         load_scale(d, o, &c->scale);
         load_proration(d, o, c);
@@ -359,8 +391,11 @@ static void load_demand_charge(struct jdoc *d, struct rating_tariff *t, json_t *
                           "the tariff does not say what its billing demand is; add \"demand\" to "
                           "the document or to this component");
         }
+        load_peak_choice(d, t, o, c);
         if (c->schedule >= 0)
                 load_prices(d, t, o, c);
+        else if (json_object_get(o, "tiers_by_month"))
+                load_tiers_by_month(d, o, c);
         else if (!c->has_by_month)
                 load_tiers_or_rate(d, o, "tiers", &c->tiers[0]);
         t->intervals = true;
@@ -554,7 +589,7 @@ static void load_net(struct jdoc *d, struct rating_tariff *t, json_t *o, struct 
         jdoc_known(d, o,
                    COMMON "|quantity|export|schedule|rate|sell|tiers|prices|fill|limits|mode|true_"
                           "up_month|settle|"
-                          "settle_rate|apply|carry_at_hours");
+                          "settle_rate|apply|carry_at_hours|carry_unmapped");
         c->quantity = load_quantity(d, t, o);
         c->net.export_quantity = jdoc_text(d, o, "export", "energy.export");
         need_quantity(d, t, c->net.export_quantity);
@@ -571,6 +606,7 @@ static void load_net(struct jdoc *d, struct rating_tariff *t, json_t *o, struct 
         jdoc_decimal(d, o, "settle_rate", &c->net.settle_rate);
         c->net.apply_now = jdoc_choice(d, o, "apply", "next|now", 0) == 1;
         load_carry_at(d, o, &c->net);
+        c->net.expire_unmapped = jdoc_choice(d, o, "carry_unmapped", "keep|expire", 0) == 1;
         if (c->schedule < 0) {
                 load_tiers_or_rate(d, o, "tiers", &c->tiers[0]);
                 return;
@@ -637,6 +673,15 @@ static void load_by_type(struct jdoc *d, struct rating_tariff *t, json_t *o, str
         }
 }
 
+static bool by_hours_of_use(const struct component *c)
+{
+        for (unsigned p = 0; p < MAX_PERIODS; p++)
+                for (unsigned k = 0; k < c->tiers[p].n; k++)
+                        if (c->tiers[p].tier[k].kw)
+                                return true;
+        return false;
+}
+
 static struct component *load_one(struct jdoc *d, struct rating_tariff *t, json_t *o)
 {
         struct component *c = jdoc_alloc(d, 1, sizeof(*c));
@@ -663,6 +708,10 @@ static struct component *load_one(struct jdoc *d, struct rating_tariff *t, json_
         c->from_day = from ? jdoc_day(d, from, "from") : INT64_MIN;
         if (!d->failed)
                 load_by_type(d, t, o, c);
+        if (!d->failed && !t->has_demand && by_hours_of_use(c))
+                jdoc_fail(d, "tiers",
+                          "count hours of use; the document must say what its billing demand is "
+                          "(\"demand\")");
         return c;
 }
 

@@ -89,6 +89,13 @@ int add_to(struct run *run, struct decimal *sum, struct decimal d)
         return range(run);
 }
 
+int minus(struct run *run, struct decimal a, struct decimal b, struct decimal *ret)
+{
+        b.m = -b.m;
+        *ret = a;
+        return add_to(run, ret, b);
+}
+
 int span_days(const struct span *s)
 {
         return (int)(s->to_day - s->from_day);

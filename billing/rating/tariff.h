@@ -13,7 +13,7 @@ enum {
         MAX_COMPONENTS = 256,
         MAX_PERIODS = 64, /* price periods of one schedule */
         MAX_SCHEDULES = 8,
-        MAX_RULES = 256,
+        MAX_RULES = 1024,
         DAY_TYPES = 8,        /* Monday ... Sunday, holiday */
         DATE_SLOTS = 12 * 31, /* (month - 1) * 31 + day - 1 */
 };
@@ -83,6 +83,7 @@ struct tier {
         struct tier *sub; /* prices inside this block, limits from the block's own zero; owned by
                              the arena */
         unsigned n_sub;
+        bool sub_from_zero; /* limits of @sub count from the bill's zero instead */
 };
 
 struct tiers {
@@ -124,6 +125,7 @@ struct net {
         int true_up_month; /* 1-12: balances are settled with this month's bill; 0 = never */
         enum net_settle settle;
         bool apply_now;             /* a credit counts on the bill that earns it */
+        bool expire_unmapped;       /* energy of periods not met at carry_at is not carried */
         struct decimal settle_rate; /* per unit of energy left */
         int carry_at[8];            /* minutes of the day, see netting.c */
         unsigned n_carry_at;
@@ -160,7 +162,10 @@ struct component {
         unsigned n_of;
         bool per_line, tax;
 
-        bool own_demand; /* demand: its own peak, not the tariff's billing demand */
+        bool own_demand;     /* demand: its own peak, not the tariff's billing demand */
+        bool billing_peak;   /* demand by price period: the periods that count for the billing demand
+                                are charged for it, the others for their own peak */
+        bool tiers_by_month; /* demand: tiers[month - 1] */
         struct demand demand;
 
         struct tier *slab;            /* limits; sub-components in slab_part */
@@ -328,7 +333,9 @@ int line_add(struct run *run, const struct component *c, const struct span *s,
 int mul(struct run *run, struct decimal a, struct decimal b, struct decimal *ret);
 int muldiv(struct run *run, struct decimal a, struct decimal b, struct decimal c,
            struct decimal *ret);
+/* Sums and differences: where the digits of both do not fit, the last ones are rounded away. */
 int add_to(struct run *run, struct decimal *sum, struct decimal d);
+int minus(struct run *run, struct decimal a, struct decimal b, struct decimal *ret);
 int span_days(const struct span *s);
 const struct rating_carry *carry_in(const struct run *run, const char *name);
 int carry_out(struct run *run, const char *name, struct decimal value);

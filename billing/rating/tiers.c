@@ -46,7 +46,11 @@ int tier_limit(struct run *run, const struct component *c, const struct tier *ti
 
         if (tier->kw) {
                 e = demand_need(run);
-                return e ? e : mul(run, tier->upto, run->billing_kw, ret);
+                if (!e)
+                        e = mul(run, tier->upto, run->billing_kw, ret);
+                if (!e && scales_by_days(run, &c->scale))
+                        e = muldiv(run, *ret, decimal_int(days), c->scale.days, ret);
+                return e;
         }
         e = scale_limit(run, c, tier->upto, days, ret);
         if (!e && c->scale.whole)
@@ -63,8 +67,8 @@ static int block_limit(struct run *run, const struct component *c, const struct 
 
         if (!c->scale.whole_blocks)
                 return tier_limit(run, c, &tiers->tier[k], days, ret);
-        if (k > 0 && decimal_sub(width, tiers->tier[k - 1].upto, &width) < 0)
-                return rating_fail(run->err, RATING_E_RANGE, "component %s: tier limits", c->code);
+        if (k > 0 && (e = minus(run, width, tiers->tier[k - 1].upto, &width)) != 0)
+                return e;
         e = scale_limit(run, c, width, days, &width);
         if (!e)
                 e = whole(run, c, &width);
@@ -98,9 +102,8 @@ int tiers_fill(struct run *run, const struct component *c, const struct tiers *t
                 } else {
                         done = true;
                 }
-                if (ret->touched[k] && decimal_sub(top, before, &ret->quantity[k]) < 0)
-                        return rating_fail(run->err, RATING_E_RANGE, "component %s: quantity",
-                                           c->code);
+                if (ret->touched[k] && (e = minus(run, top, before, &ret->quantity[k])) != 0)
+                        return e;
                 before = limit;
         }
         if (!done)
