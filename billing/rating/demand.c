@@ -106,8 +106,14 @@ static int demand_price(struct run *run, const struct component *c, const struct
         int e = 0;
 
         *ret = rate;
-        if (c->proration == PRORATE_DAYS)
-                e = muldiv(run, rate, decimal_int(span_days(s)), c->proration_days, ret);
+        if (c->proration == PRORATE_DAYS) {
+                struct decimal n = decimal_int(span_days(s));
+
+                if (!decimal_is_zero(c->proration_times))
+                        e = mul(run, n, c->proration_times, &n);
+                if (!e)
+                        e = muldiv(run, rate, n, c->proration_days, ret);
+        }
         else if (c->proration == PRORATE_FULL_PERIOD)
                 e = muldiv(run, rate, decimal_int(span_days(s)), run->full_days, ret);
         else if (s->part)

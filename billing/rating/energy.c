@@ -189,6 +189,25 @@ static void describe_quantity(struct run *run, const struct component *c, const 
                 step(run, "%s = %s %s", name, rating_text(run, m->total), m->unit ? m->unit : "");
 }
 
+/* A minimum quantity is billed even when less was used. */
+static int at_least(struct run *run, const struct component *c, const struct span *s,
+                    struct decimal *q)
+{
+        struct tier least = { .upto = c->least };
+        struct decimal limit;
+        int e;
+
+        if (decimal_is_zero(c->least))
+                return 0;
+        e = tier_limit(run, c, &least, span_days(s), &limit);
+        if (e || decimal_cmp(*q, limit) >= 0)
+                return e;
+        step(run, "less than the minimum quantity: %s counts as %s", rating_text(run, *q),
+             rating_text(run, limit));
+        *q = limit;
+        return 0;
+}
+
 static int charge_flat(struct run *run, const struct component *c, const struct span *s)
 {
         const char *unit;
@@ -202,6 +221,8 @@ static int charge_flat(struct run *run, const struct component *c, const struct 
         q = m.total;
         describe_quantity(run, c, &m);
         e = round_quantity(run, c, &q);
+        if (!e)
+                e = at_least(run, c, s, &q);
         if (e)
                 return e;
         if (c->volume)

@@ -65,11 +65,22 @@ enum proration {
 
 /* How tier limits grow: limit × days / per ..., rounded to whole units where the tariff says so. */
 struct limit_scale {
-        struct decimal days; /* limits are for this many days; zero = not scaled by days */
-        int below, above;    /* only when days < below or days > above; both 0 = always */
+        struct decimal days; /* limits are for days / times days; zero = not scaled by days */
+        struct decimal times;
+        bool full_period; /* for the days of the regular period instead */
+        int below, above; /* only when days < below or days > above; both 0 = always */
         bool months, households, kw;
-        bool whole;        /* scaled limits rounded half-up to whole units */
+        bool whole;        /* scaled limits rounded to whole units */
         bool whole_blocks; /* scaled widths of the tiers rounded instead */
+        enum decimal_round how;
+};
+
+/* A component that counts only where a quantity is above or at most something. */
+struct condition {
+        const char *quantity; /* NULL = always */
+        bool has_above, has_upto;
+        struct decimal above, upto; /* above exclusive, upto inclusive */
+        bool absent_skips;          /* a quantity not handed in: the component does not count */
 };
 
 struct tier {
@@ -139,6 +150,8 @@ struct component {
 
         const char *quantity;            /* NULL = the commodity's */
         const char *index;               /* price comes from this index × rate */
+        struct condition when;
+        struct decimal least; /* at least this much is billed; scaled like a tier's limit */
         int schedule;                    /* -1 = none */
         struct tiers tiers[MAX_PERIODS]; /* by price period; [0] without schedule */
         bool volume;                     /* one tier's price for everything */
@@ -150,7 +163,7 @@ struct component {
 
         enum fixed_per per;
         enum proration proration;
-        struct decimal proration_days;
+        struct decimal proration_days, proration_times; /* days / times of the full amount */
         struct decimal amount; /* fixed, package, minimum, given */
         struct decimal by_month[12];
         bool has_by_month;
@@ -174,8 +187,9 @@ struct component {
         struct component *slab_next;
 
         struct decimal pf_target, pf_floor, pf_floor_pct, pf_step_pct, pf_cap;
-        int pf_digits;
-        bool pf_step;
+        int pf_digits;       /* of the percentage */
+        int pf_round;        /* digits the power factor itself is rounded to; -1 = none */
+        bool pf_step;        /* tiers[0] is a table of percentages when it has rows */
 
         bool annual; /* minimum counted over the calendar year */
         struct net net;
@@ -195,16 +209,21 @@ struct example {
 
 enum { FACTOR_MAX = 8 };
 
-/* quantity = factor × factor / factor ...: gas volume to energy. */
+enum factor_use { FACTOR_MULTIPLY, FACTOR_DIVIDE, FACTOR_ADD, FACTOR_SUBTRACT };
+
+/* (sum of what is added and subtracted, or 1) × factor / factor ...: gas volume to energy, use
+ * behind a main meter less its submeters. */
 struct derived {
         const char *name, *unit;
         struct {
                 const char *name; /* NULL = number */
                 struct decimal number;
-                bool divide;
+                enum factor_use use;
         } factor[FACTOR_MAX];
         unsigned n;
         int digits;
+        bool has_least; /* never below this */
+        struct decimal least;
 };
 
 struct rating_tariff {
@@ -214,6 +233,7 @@ struct rating_tariff {
         int minor_digits;
         enum decimal_round rounding;
         bool round_lines; /* false: lines shown rounded, the exact total rounded once */
+        struct decimal round_step; /* the total in multiples of this; zero = minor units */
         struct schedule *schedule[MAX_SCHEDULES];
         unsigned n_schedules;
         int64_t *holidays;
@@ -319,6 +339,8 @@ int charge_energy(struct run *run, const struct component *c, const struct span 
 int charge_net(struct run *run, const struct component *c, const struct span *s);
 
 /* charge.c */
+/* Whether the component's condition holds; *@ret untouched on failure. */
+int condition_holds(struct run *run, const struct component *c, const struct span *s, bool *ret);
 int charge_component(struct run *run, const struct component *c, const struct span *s);
 int charge_fixed(struct run *run, const struct component *c, const struct span *s);
 
