@@ -18,6 +18,12 @@ static int prorate(struct run *run, const struct component *c, const struct span
                 of = c->proration_days;
         else if (!s->part)
                 return 0;
+        if (c->proration == PRORATE_DAYS && !decimal_is_zero(c->proration_times)) {
+                int e = mul(run, days, c->proration_times, &days);
+
+                if (e)
+                        return e;
+        }
         step(run, "%s × %s of %s days", rating_text(run, amount), rating_text(run, days),
              rating_text(run, of));
         return muldiv(run, amount, days, of, ret);
@@ -161,7 +167,7 @@ static bool covers(const struct component *c, const struct rating_line *line)
         if (c->n_of == 0)
                 return true;
         for (unsigned i = 0; i < c->n_of; i++)
-                if (strcmp(c->of[i], line->component) == 0)
+                if (strcmp(c->of[i], line->component) == 0 || strcmp(c->of[i], line->code) == 0)
                         return true;
         return false;
 }
@@ -268,8 +274,9 @@ static int charge_minimum(struct run *run, const struct component *c, const stru
                 e = year_so_far(run, &sum);
         if (e || (c->annual && run->month != 12) || decimal_cmp(sum, least) >= 0)
                 return e;
-        if (decimal_sub(least, sum, &lack) < 0)
-                return rating_fail(run->err, RATING_E_RANGE, "component %s: minimum", c->code);
+        e = minus(run, least, sum, &lack);
+        if (e)
+                return e;
         step(run, "charges of %s are below the minimum of %s", rating_text(run, sum),
              rating_text(run, least));
         return line_add(run, c, &whole, RATING_MINIMUM, "", decimal_int(1), "", lack, lack);
@@ -291,8 +298,13 @@ static int charge_slab(struct run *run, const struct component *c, const struct 
                                    "component %s: %s is beyond the last slab", c->code,
                                    rating_text(run, m.total));
         for (const struct component *part = c->slab_part[k]; part && !e; part = part->slab_next) {
+                bool holds = true;
+
                 step(run, "%s puts the whole bill into slab %d", rating_text(run, m.total), k + 1);
-                e = charge_component(run, part, s);
+                e = condition_holds(run, part, s, &holds);
+                if (!e && holds)
+                        e = charge_component(run, part, s);
+                buf_reset(&run->steps);
         }
         return e;
 }
@@ -388,6 +400,17 @@ static int factor_percent(struct run *run, const struct component *c, struct dec
         int e;
 
         *ret = DECIMAL_ZERO;
+        if (c->pf_round >= 0 && decimal_rescale(pf, c->pf_round, DECIMAL_HALF_UP, &pf) < 0)
+                return rating_fail(run->err, RATING_E_RANGE, "component %s: power factor",
+                                   c->code);
+        if (c->tiers[0].n > 0) {
+                int row;
+
+                e = tiers_pick(run, c, &c->tiers[0], pf, run->days, &row);
+                if (!e && row >= 0)
+                        *ret = c->tiers[0].tier[row].rate;
+                return e;
+        }
         if (c->pf_step) {
                 if (decimal_sub(c->pf_target, pf, &off) < 0 ||
                     decimal_muldiv(off, decimal_int(100), decimal_int(1), 0, DECIMAL_DOWN, &off) <
@@ -433,6 +456,31 @@ static int charge_power_factor(struct run *run, const struct component *c, const
         step(run, "power factor %s against %s: %s %%", rating_text(run, pf),
              rating_text(run, c->pf_target), rating_text(run, pct));
         return percent_line(run, c, s, "", base, pct);
+}
+
+int condition_holds(struct run *run, const struct component *c, const struct span *s, bool *ret)
+{
+        struct span whole = { run->in->from_day, run->in->to_day, false };
+        const struct condition *w = &c->when;
+        struct measured m;
+        int e;
+
+        (void)s;
+        *ret = true;
+        if (!w->quantity)
+                return 0;
+        e = measure_quantity(run, c, &whole, w->quantity, -1, &m);
+        if (e == RATING_E_QUANTITY && w->absent_skips) {
+                *ret = false;
+                return 0;
+        }
+        if (e)
+                return e;
+        *ret = (!w->has_above || decimal_cmp(m.total, w->above) > 0) &&
+               (!w->has_upto || decimal_cmp(m.total, w->upto) <= 0);
+        if (*ret)
+                step(run, "counts because %s is %s", w->quantity, rating_text(run, m.total));
+        return 0;
 }
 
 int charge_component(struct run *run, const struct component *c, const struct span *s)

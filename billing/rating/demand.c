@@ -106,8 +106,14 @@ static int demand_price(struct run *run, const struct component *c, const struct
         int e = 0;
 
         *ret = rate;
-        if (c->proration == PRORATE_DAYS)
-                e = muldiv(run, rate, decimal_int(span_days(s)), c->proration_days, ret);
+        if (c->proration == PRORATE_DAYS) {
+                struct decimal n = decimal_int(span_days(s));
+
+                if (!decimal_is_zero(c->proration_times))
+                        e = mul(run, n, c->proration_times, &n);
+                if (!e)
+                        e = muldiv(run, rate, n, c->proration_days, ret);
+        }
         else if (c->proration == PRORATE_FULL_PERIOD)
                 e = muldiv(run, rate, decimal_int(span_days(s)), run->full_days, ret);
         else if (s->part)
@@ -179,14 +185,23 @@ int charge_demand(struct run *run, const struct component *c, const struct span 
                 if (decimal_cmp(peak, kw) != 0)
                         step(run, "measured %s, after ratchet and minimum %s",
                              rating_text(run, peak), rating_text(run, kw));
-                return demand_lines(run, c, s, &c->tiers[0], NULL, kw);
+                return demand_lines(run, c, s, &c->tiers[c->tiers_by_month ? run->month - 1 : 0],
+                                    NULL, kw);
         }
         e = measure_peak(run, name, d->window_s, c->schedule, s, peaks);
+        if (!e && c->billing_peak)
+                e = demand_need(run);
         sched = run->t->schedule[c->schedule];
         for (unsigned p = 0; !e && p < sched->n_periods; p++) {
-                if (decimal_is_zero(peaks[p]))
+                kw = peaks[p];
+                if (c->billing_peak && d->periods >> p & 1 &&
+                    sched->in_month[run->month - 1] >> p & 1)
+                        kw = run->billing_kw;
+                if (decimal_is_zero(kw))
                         continue;
-                e = demand_lines(run, c, s, &c->tiers[p], sched->period[p], peaks[p]);
+                e = demand_lines(run, c, s, &c->tiers[p], sched->period[p], kw);
+                if (run->t->has_demand)
+                        continue;
                 compare_max(&run->peak_kw, peaks[p]);
                 compare_max(&run->billing_kw, peaks[p]);
         }
@@ -201,8 +216,9 @@ int charge_over_contract(struct run *run, const struct component *c, const struc
 
         if (e)
                 return e;
-        if (decimal_sub(run->peak_kw, run->in->contract_kw, &over) < 0)
-                return rating_fail(run->err, RATING_E_RANGE, "component %s: demand", c->code);
+        e = minus(run, run->peak_kw, run->in->contract_kw, &over);
+        if (e)
+                return e;
         for (unsigned k = 0; k < c->tiers[0].n && decimal_cmp(over, below) > 0; k++) {
                 const struct tier *t = &c->tiers[0].tier[k];
                 char suffix[16];
@@ -213,8 +229,8 @@ int charge_over_contract(struct run *run, const struct component *c, const struc
                         if (!e && decimal_cmp(limit, over) > 0)
                                 limit = over;
                 }
-                if (!e && decimal_sub(limit, below, &q) < 0)
-                        e = RATING_E_RANGE;
+                if (!e)
+                        e = minus(run, limit, below, &q);
                 if (!e)
                         e = mul(run, c->rate, t->rate, &price);
                 if (!e)

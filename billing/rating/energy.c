@@ -56,22 +56,46 @@ static int tier_line(struct run *run, const struct component *c, const struct sp
 }
 
 /* Prices inside one block of hours of use: limits from the block's own zero, in plain units. */
-static int sub_lines(struct run *run, const struct component *c, const struct span *s,
-                     const struct tier *tier, const char *suffix, struct decimal quantity,
-                     const char *unit)
+static int sub_fill(struct run *run, const struct component *c, const struct tier *tier,
+                    struct decimal below, struct decimal quantity, int days, struct filled *ret)
 {
         struct tiers sub = { .tier = tier->sub, .n = tier->n_sub };
-        struct filled f;
-        int e = tiers_fill(run, c, &sub, quantity, span_days(s), &f);
+        struct filled before;
+        int e;
 
-        for (unsigned k = 0; !e && k < sub.n; k++) {
+        if (!tier->sub_from_zero || decimal_is_zero(below))
+                return tiers_fill(run, c, &sub, quantity, days, ret);
+        e = tiers_fill(run, c, &sub, below, days, &before);
+        if (!e)
+                e = add_to(run, &quantity, below);
+        if (!e)
+                e = tiers_fill(run, c, &sub, quantity, days, ret);
+        for (unsigned k = 0; !e && k < sub.n; k++)
+                e = minus(run, ret->quantity[k], before.quantity[k], &ret->quantity[k]);
+        return e;
+}
+
+/* @quantity lies in @tier, @below under it; of each block inside, the share @part of @whole. */
+static int sub_lines(struct run *run, const struct component *c, const struct span *s,
+                     const struct tier *tier, const char *suffix, struct decimal below,
+                     struct decimal quantity, struct decimal part, struct decimal whole,
+                     const char *unit)
+{
+        struct filled f;
+        int e = sub_fill(run, c, tier, below, quantity, span_days(s), &f);
+
+        for (unsigned k = 0; !e && k < tier->n_sub; k++) {
+                struct decimal q = f.quantity[k];
                 char text[96];
 
-                if (decimal_is_zero(f.quantity[k]) && !(sub.tier[k].has_flat && f.touched[k]))
+                if (decimal_is_zero(q) && !(tier->sub[k].has_flat && f.touched[k]))
                         continue;
                 snprintf(text, sizeof(text), "%s%c", suffix, (char)('a' + k % 26));
                 step(run, "block inside the tier");
-                e = tier_line(run, c, s, &sub.tier[k], text, f.quantity[k], unit);
+                if (decimal_cmp(part, whole) != 0)
+                        e = muldiv(run, q, part, whole, &q);
+                if (!e)
+                        e = tier_line(run, c, s, &tier->sub[k], text, q, unit);
         }
         return e;
 }
@@ -116,7 +140,9 @@ static int tier_lines(struct run *run, const struct component *c, const struct s
                         snprintf(suffix, sizeof(suffix), "%s%s_t%u", period ? "_" : "",
                                  period ? period : "", k + 1);
                 if (!e && tiers->tier[k].n_sub)
-                        e = sub_lines(run, c, s, &tiers->tier[k], suffix, q, unit);
+                        e = sub_lines(run, c, s, &tiers->tier[k], suffix,
+                                      k > 0 ? f.limit[k - 1] : DECIMAL_ZERO, f.quantity[k], part,
+                                      whole, unit);
                 else if (!e)
                         e = tier_line(run, c, s, &tiers->tier[k], suffix, q, unit);
         }
@@ -163,6 +189,25 @@ static void describe_quantity(struct run *run, const struct component *c, const 
                 step(run, "%s = %s %s", name, rating_text(run, m->total), m->unit ? m->unit : "");
 }
 
+/* A minimum quantity is billed even when less was used. */
+static int at_least(struct run *run, const struct component *c, const struct span *s,
+                    struct decimal *q)
+{
+        struct tier least = { .upto = c->least };
+        struct decimal limit;
+        int e;
+
+        if (decimal_is_zero(c->least))
+                return 0;
+        e = tier_limit(run, c, &least, span_days(s), &limit);
+        if (e || decimal_cmp(*q, limit) >= 0)
+                return e;
+        step(run, "less than the minimum quantity: %s counts as %s", rating_text(run, *q),
+             rating_text(run, limit));
+        *q = limit;
+        return 0;
+}
+
 static int charge_flat(struct run *run, const struct component *c, const struct span *s)
 {
         const char *unit;
@@ -176,6 +221,8 @@ static int charge_flat(struct run *run, const struct component *c, const struct 
         q = m.total;
         describe_quantity(run, c, &m);
         e = round_quantity(run, c, &q);
+        if (!e)
+                e = at_least(run, c, s, &q);
         if (e)
                 return e;
         if (c->volume)

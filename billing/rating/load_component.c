@@ -1,11 +1,12 @@
 /* Components of the document. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "json.h"
 
-#define COMMON "type|code|text|unit|from|versions|tax|subtract|note"
+#define COMMON "type|code|text|unit|from|versions|tax|subtract|when|note"
 
 /* Remembers what the tariff asks of its input. */
 void need_quantity(struct jdoc *d, struct rating_tariff *t, const char *name)
@@ -54,7 +55,7 @@ static void load_tier(struct jdoc *d, json_t *o, bool nested, bool last, struct 
                 jdoc_fail(d, NULL, "must be an object");
                 return;
         }
-        jdoc_known(d, o, "upto|per|rate|pct|flat|amount|tiers|sell");
+        jdoc_known(d, o, "upto|per|rate|pct|flat|amount|tiers|count|sell");
         ret->open = !jdoc_decimal(d, o, "upto", &ret->upto);
         per = jdoc_text(d, o, "per", "");
         ret->kw = strcmp(per, "kw") == 0;
@@ -65,6 +66,7 @@ static void load_tier(struct jdoc *d, json_t *o, bool nested, bool last, struct 
         if (!ret->open && ret->upto.m < 0)
                 jdoc_fail(d, "upto", "must not be negative");
         sub = jdoc_array(d, o, "tiers", false);
+        ret->sub_from_zero = jdoc_choice(d, o, "count", "block|bill", 0) == 1;
         if (!jdoc_decimal(d, o, "rate", &ret->rate) && !jdoc_decimal(d, o, "pct", &ret->rate) &&
             !jdoc_decimal(d, o, "amount", &ret->rate) && !sub)
                 jdoc_fail(d, "rate", "is missing; give the price of this tier");
@@ -193,6 +195,25 @@ static void check_pool(struct jdoc *d, const struct rating_tariff *t, const stru
                         }
 }
 
+/* A number of days, or a text such as "365/12": days, and how many times. */
+static void load_days(struct jdoc *d, json_t *o, const char *key, struct decimal *ret_days,
+                      struct decimal *ret_times)
+{
+        const char *s = json_string_value(json_object_get(o, key)), *slash = s ? strchr(s, '/') : NULL;
+        char days[24];
+
+        *ret_times = DECIMAL_ZERO;
+        if (!slash) {
+                if (jdoc_decimal(d, o, key, ret_days) && ret_days->m <= 0)
+                        jdoc_fail(d, key, "must be above 0");
+                return;
+        }
+        snprintf(days, sizeof(days), "%.*s", (int)(slash - s), s);
+        if (decimal_parse(days, ret_days) < 0 || decimal_parse(slash + 1, ret_times) < 0 ||
+            ret_days->m <= 0 || ret_times->m <= 0)
+                jdoc_fail(d, key, "'%.40s' is no number of days such as 30 or \"365/12\"", s);
+}
+
 static void load_scale(struct jdoc *d, json_t *o, struct limit_scale *ret)
 {
         json_t *s = jdoc_object(d, o, "limits", false);
@@ -203,16 +224,23 @@ static void load_scale(struct jdoc *d, json_t *o, struct limit_scale *ret)
                 return;
         old = jdoc_enter(d, "limits");
         jdoc_known(d, s, "per_days|below_days|above_days|months|households|contract_kw|round");
-        if (jdoc_decimal(d, s, "per_days", &ret->days) && ret->days.m <= 0)
-                jdoc_fail(d, "per_days", "must be above 0");
+        if (json_is_string(json_object_get(s, "per_days")) &&
+            strcmp(json_string_value(json_object_get(s, "per_days")), "full_period") == 0)
+                ret->full_period = true;
+        else
+                load_days(d, s, "per_days", &ret->days, &ret->times);
         ret->below = (int)jdoc_int(d, s, "below_days", 0, 0, 1000);
         ret->above = (int)jdoc_int(d, s, "above_days", 0, 0, 1000);
         ret->months = jdoc_bool(d, s, "months", false);
         ret->households = jdoc_bool(d, s, "households", false);
         ret->kw = jdoc_bool(d, s, "contract_kw", false);
-        round = jdoc_choice(d, s, "round", "none|limits|blocks", 0);
-        ret->whole = round == 1;
-        ret->whole_blocks = round == 2;
+        round = jdoc_choice(d, s, "round",
+                            "none|limits|blocks|limits_down|blocks_down|limits_up|blocks_up", 0);
+        ret->whole = round % 2 == 1;
+        ret->whole_blocks = round > 0 && round % 2 == 0;
+        ret->how = round < 3   ? DECIMAL_HALF_UP
+                   : round < 5 ? DECIMAL_FLOOR
+                               : DECIMAL_CEILING;
         jdoc_leave(d, old);
 }
 
@@ -220,7 +248,8 @@ static void load_energy(struct jdoc *d, struct rating_tariff *t, json_t *o, stru
 {
         jdoc_known(d, o,
                    COMMON "|quantity|schedule|rate|tiers|prices|mode|fill|limits|block_size|"
-                          "quantity_digits|index|sell");
+                          "quantity_digits|minimum_quantity|index|sell");
+        jdoc_decimal(d, o, "minimum_quantity", &c->least);
         c->quantity = load_quantity(d, t, o);
         c->schedule = load_schedule_ref(d, t, o);
         c->index = jdoc_text(d, o, "index", "");
@@ -238,6 +267,8 @@ static void load_energy(struct jdoc *d, struct rating_tariff *t, json_t *o, stru
         }
         if (c->volume)
                 jdoc_fail(d, "mode", "volume prices cannot be combined with a schedule");
+        if (!decimal_is_zero(c->least))
+                jdoc_fail(d, "minimum_quantity", "cannot be combined with a schedule");
         t->intervals = true;
         load_prices(d, t, o, c);
         if (c->pooled && !d->failed)
@@ -330,18 +361,49 @@ static void load_proration(struct jdoc *d, json_t *o, struct component *c)
 {
         c->proration = (enum proration)jdoc_choice(d, o, "proration", "none|full_period|days", 0);
         if (c->proration == PRORATE_DAYS) {
-                c->proration_days = jdoc_need_decimal(d, o, "proration_days");
-                if (c->proration_days.m <= 0)
-                        jdoc_fail(d, "proration_days", "must be above 0");
+                if (!json_object_get(o, "proration_days"))
+                        jdoc_fail(d, "proration_days", "is missing; give the days of a month");
+                load_days(d, o, "proration_days", &c->proration_days, &c->proration_times);
         }
+}
+
+static void load_tiers_by_month(struct jdoc *d, json_t *o, struct component *c)
+{
+        json_t *list = jdoc_array(d, o, "tiers_by_month", true), *v;
+        size_t i, old;
+
+        c->tiers_by_month = true;
+        if (json_array_size(list) != 12 || c->has_by_month) {
+                jdoc_fail(d, "tiers_by_month",
+                          "must hold 12 lists of tiers, January first, and no by_month beside it");
+                return;
+        }
+        json_array_foreach(list, i, v)
+        {
+                old = jdoc_enter_at(d, "tiers_by_month", i);
+                load_tier_list(d, v, false, &c->tiers[i]);
+                jdoc_leave(d, old);
+        }
+}
+
+/* "peak": "billing": price periods that count for the billing demand are charged for it. */
+static void load_peak_choice(struct jdoc *d, const struct rating_tariff *t, json_t *o,
+                             struct component *c)
+{
+        c->billing_peak = jdoc_choice(d, o, "peak", "period|billing", 0) == 1;
+        if (c->billing_peak &&
+            (c->own_demand || c->schedule < 0 || t->demand.schedule != c->schedule))
+                jdoc_fail(d, "peak",
+                          "\"billing\" needs prices by the periods of the schedule that the "
+                          "document's demand names");
 }
 
 static void load_demand_charge(struct jdoc *d, struct rating_tariff *t, json_t *o,
                                struct component *c)
 {
         jdoc_known(d, o,
-                   COMMON "|quantity|schedule|rate|tiers|prices|by_month|limits|proration|"
-                          "proration_days|demand");
+                   COMMON "|quantity|schedule|rate|tiers|tiers_by_month|prices|by_month|limits|"
+                          "proration|proration_days|demand|peak");
         c->schedule = load_schedule_ref(d, t, o);
         load_scale(d, o, &c->scale);
         load_proration(d, o, c);
@@ -359,14 +421,44 @@ static void load_demand_charge(struct jdoc *d, struct rating_tariff *t, json_t *
                           "the tariff does not say what its billing demand is; add \"demand\" to "
                           "the document or to this component");
         }
+        load_peak_choice(d, t, o, c);
         if (c->schedule >= 0)
                 load_prices(d, t, o, c);
+        else if (json_object_get(o, "tiers_by_month"))
+                load_tiers_by_month(d, o, c);
         else if (!c->has_by_month)
                 load_tiers_or_rate(d, o, "tiers", &c->tiers[0]);
         t->intervals = true;
 }
 
 /* ---- the others ---- */
+
+/* "energy_t2": one line of a component further up. */
+static bool is_line_of(const struct component *c, const char *code)
+{
+        size_t n = strlen(c->code);
+
+        return strncmp(c->code, code, n) == 0 && code[n] == '_' && code[n + 1];
+}
+
+static void load_when(struct jdoc *d, struct rating_tariff *t, json_t *o, struct condition *ret)
+{
+        json_t *when = jdoc_object(d, o, "when", false);
+        size_t old = jdoc_enter(d, "when");
+
+        if (when) {
+                jdoc_known(d, when, "quantity|above|upto|absent");
+                ret->quantity = jdoc_text(d, when, "quantity", t->quantity);
+                ret->has_above = jdoc_decimal(d, when, "above", &ret->above);
+                ret->has_upto = jdoc_decimal(d, when, "upto", &ret->upto);
+                ret->absent_skips = jdoc_choice(d, when, "absent", "stop|skip", 0) == 1;
+                if (!ret->has_above && !ret->has_upto)
+                        jdoc_fail(d, NULL, "must say above or upto");
+                if (!d->failed && !ret->absent_skips)
+                        need_quantity(d, t, ret->quantity);
+        }
+        jdoc_leave(d, old);
+}
 
 static void load_of(struct jdoc *d, const struct rating_tariff *t, json_t *o, struct component *c)
 {
@@ -386,7 +478,8 @@ static void load_of(struct jdoc *d, const struct rating_tariff *t, json_t *o, st
                 bool before = false;
 
                 for (unsigned k = 0; code && k < t->n_components; k++) {
-                        before = before || strcmp(t->component[k]->code, code) == 0;
+                        before = before || strcmp(t->component[k]->code, code) == 0 ||
+                                 is_line_of(t->component[k], code);
                         for (unsigned p = 0;
                              t->component[k]->type == COMPONENT_SLAB && p < t->component[k]->n_slab;
                              p++)
@@ -508,13 +601,20 @@ static void load_power_factor(struct jdoc *d, struct rating_tariff *t, json_t *o
         const char *name = jdoc_text(d, o, "quantity", "");
 
         jdoc_known(d, o,
-                   COMMON "|quantity|of|method|target|digits|floor|floor_pct|step_pct|cap_pct");
+                   COMMON "|quantity|of|method|target|digits|factor_digits|floor|floor_pct|"
+                          "step_pct|cap_pct|table");
         c->quantity = *name ? name : NULL;
         if (c->quantity)
                 need_quantity(d, t, c->quantity);
         else
                 need_quantity(d, t, "reactive.import");
-        c->pf_step = jdoc_choice(d, o, "method", "ratio|step", 0) == 1;
+        c->pf_step = jdoc_choice(d, o, "method", "ratio|step|table", 0) == 1;
+        c->pf_round = (int)jdoc_int(d, o, "factor_digits", -1, 0, 6);
+        if (strcmp(jdoc_text(d, o, "method", ""), "table") == 0) {
+                load_tiers_or_rate(d, o, "table", &c->tiers[0]);
+                load_of(d, t, o, c);
+                return;
+        }
         c->pf_target = jdoc_need_decimal(d, o, "target");
         c->pf_digits = (int)jdoc_int(d, o, "digits", 2, 0, 6);
         if (jdoc_decimal(d, o, "floor", &c->pf_floor))
@@ -554,7 +654,7 @@ static void load_net(struct jdoc *d, struct rating_tariff *t, json_t *o, struct 
         jdoc_known(d, o,
                    COMMON "|quantity|export|schedule|rate|sell|tiers|prices|fill|limits|mode|true_"
                           "up_month|settle|"
-                          "settle_rate|apply|carry_at_hours");
+                          "settle_rate|apply|carry_at_hours|carry_unmapped");
         c->quantity = load_quantity(d, t, o);
         c->net.export_quantity = jdoc_text(d, o, "export", "energy.export");
         need_quantity(d, t, c->net.export_quantity);
@@ -571,6 +671,7 @@ static void load_net(struct jdoc *d, struct rating_tariff *t, json_t *o, struct 
         jdoc_decimal(d, o, "settle_rate", &c->net.settle_rate);
         c->net.apply_now = jdoc_choice(d, o, "apply", "next|now", 0) == 1;
         load_carry_at(d, o, &c->net);
+        c->net.expire_unmapped = jdoc_choice(d, o, "carry_unmapped", "keep|expire", 0) == 1;
         if (c->schedule < 0) {
                 load_tiers_or_rate(d, o, "tiers", &c->tiers[0]);
                 return;
@@ -637,6 +738,15 @@ static void load_by_type(struct jdoc *d, struct rating_tariff *t, json_t *o, str
         }
 }
 
+static bool by_hours_of_use(const struct component *c)
+{
+        for (unsigned p = 0; p < MAX_PERIODS; p++)
+                for (unsigned k = 0; k < c->tiers[p].n; k++)
+                        if (c->tiers[p].tier[k].kw)
+                                return true;
+        return false;
+}
+
 static struct component *load_one(struct jdoc *d, struct rating_tariff *t, json_t *o)
 {
         struct component *c = jdoc_alloc(d, 1, sizeof(*c));
@@ -659,10 +769,15 @@ static struct component *load_one(struct jdoc *d, struct rating_tariff *t, json_
         c->tax = jdoc_bool(d, o, "tax", false);
         c->subtract = jdoc_bool(d, o, "subtract", false);
         c->schedule = c->quantity_digits = -1;
+        load_when(d, t, o, &c->when);
         from = json_object_get(o, "from");
         c->from_day = from ? jdoc_day(d, from, "from") : INT64_MIN;
         if (!d->failed)
                 load_by_type(d, t, o, c);
+        if (!d->failed && !t->has_demand && by_hours_of_use(c))
+                jdoc_fail(d, "tiers",
+                          "count hours of use; the document must say what its billing demand is "
+                          "(\"demand\")");
         return c;
 }
 

@@ -64,7 +64,9 @@ static void load_rounding(struct jdoc *d, struct rating_tariff *t, json_t *root)
         t->round_lines = true;
         t->rounding = DECIMAL_HALF_UP;
         if (o) {
-                jdoc_known(d, o, "mode|of");
+                jdoc_known(d, o, "mode|of|step");
+                if (jdoc_decimal(d, o, "step", &t->round_step) && t->round_step.m <= 0)
+                        jdoc_fail(d, "step", "must be above 0, such as \"0.05\"");
                 t->rounding = (enum decimal_round)jdoc_choice(
                         d, o, "mode", "half_up|half_even|down|up|floor|ceiling", 0);
                 t->round_lines = jdoc_choice(d, o, "of", "lines|total", 0) == 0;
@@ -72,7 +74,8 @@ static void load_rounding(struct jdoc *d, struct rating_tariff *t, json_t *root)
         jdoc_leave(d, old);
 }
 
-static void load_factors(struct jdoc *d, json_t *o, const char *key, bool divide, struct derived *q)
+static void load_factors(struct jdoc *d, json_t *o, const char *key, enum factor_use use,
+                         struct derived *q)
 {
         json_t *list = jdoc_array(d, o, key, false), *v;
         size_t i;
@@ -85,7 +88,7 @@ static void load_factors(struct jdoc *d, json_t *o, const char *key, bool divide
                         jdoc_fail(d, key, "more than %d factors", FACTOR_MAX);
                         return;
                 }
-                q->factor[q->n].divide = divide;
+                q->factor[q->n].use = use;
                 if (json_is_string(v) && decimal_parse(json_string_value(v), &ignored) < 0)
                         q->factor[q->n].name = jdoc_copy(d, json_string_value(v));
                 else
@@ -114,12 +117,15 @@ static void load_derived(struct jdoc *d, struct rating_tariff *t, json_t *root)
                         jdoc_fail(d, NULL, "must be an object");
                         break;
                 }
-                jdoc_known(d, v, "unit|multiply|divide|digits");
+                jdoc_known(d, v, "unit|add|subtract|multiply|divide|digits|at_least");
                 q->name = jdoc_copy(d, key);
                 q->unit = jdoc_text(d, v, "unit", "");
                 q->digits = (int)jdoc_int(d, v, "digits", -1, 0, 12);
-                load_factors(d, v, "multiply", false, q);
-                load_factors(d, v, "divide", true, q);
+                q->has_least = jdoc_decimal(d, v, "at_least", &q->least);
+                load_factors(d, v, "add", FACTOR_ADD, q);
+                load_factors(d, v, "subtract", FACTOR_SUBTRACT, q);
+                load_factors(d, v, "multiply", FACTOR_MULTIPLY, q);
+                load_factors(d, v, "divide", FACTOR_DIVIDE, q);
                 t->n_derived++;
                 jdoc_leave(d, inner);
         }

@@ -228,10 +228,33 @@ static int share(struct run *run, const struct span *s, struct decimal whole, st
         return muldiv(run, whole, decimal_int(span_days(s)), decimal_int(run->days), ret);
 }
 
+static int apply_factor(struct run *run, const struct derived *d, unsigned i, struct decimal f,
+                        struct decimal *v)
+{
+        switch (d->factor[i].use) {
+        case FACTOR_ADD:
+                return add_to(run, v, f);
+        case FACTOR_SUBTRACT:
+                return minus(run, *v, f, v);
+        case FACTOR_MULTIPLY:
+                return mul(run, *v, f, v);
+        case FACTOR_DIVIDE:
+                if (decimal_is_zero(f))
+                        return rating_fail(run->err, RATING_E_INPUT,
+                                           "quantity %s: divided by %s, which is zero", d->name,
+                                           d->factor[i].name ? d->factor[i].name : "a factor");
+                return muldiv(run, *v, decimal_int(1), f, v);
+        default:
+                return -EINVAL;
+        }
+}
+
 static int measure_derived(struct run *run, const struct component *c, const struct derived *d,
                            const struct span *s, struct measured *ret)
 {
-        struct decimal v = decimal_int(1);
+        /* Sums come first in the list; a product without them begins with one. */
+        bool sums = d->n > 0 && d->factor[0].use >= FACTOR_ADD;
+        struct decimal v = decimal_int(sums ? 0 : 1);
         int e = 0;
 
         for (unsigned i = 0; !e && i < d->n; i++) {
@@ -239,19 +262,13 @@ static int measure_derived(struct run *run, const struct component *c, const str
 
                 if (d->factor[i].name)
                         e = measure_quantity(run, c, s, d->factor[i].name, -1, &m);
-                if (e)
-                        return e;
-                if (!d->factor[i].divide)
-                        e = mul(run, v, m.total, &v);
-                else if (decimal_is_zero(m.total))
-                        return rating_fail(run->err, RATING_E_INPUT,
-                                           "quantity %s: divided by %s, which is zero", d->name,
-                                           d->factor[i].name ? d->factor[i].name : "a factor");
-                else
-                        e = muldiv(run, v, decimal_int(1), m.total, &v);
+                if (!e)
+                        e = apply_factor(run, d, i, m.total, &v);
         }
         if (!e && d->digits >= 0 && decimal_rescale(v, d->digits, DECIMAL_HALF_UP, &v) < 0)
                 e = rating_fail(run->err, RATING_E_RANGE, "quantity %s: too large", d->name);
+        if (!e && d->has_least && decimal_cmp(v, d->least) < 0)
+                v = d->least;
         *ret = (struct measured){ .total = v, .unit = d->unit, .source = "derived" };
         ret->by_period[0] = v;
         return e;

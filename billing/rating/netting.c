@@ -31,9 +31,7 @@ static const char *period_name(const struct netting *x, unsigned p)
 
 static int sub(struct netting *x, struct decimal a, struct decimal b, struct decimal *ret)
 {
-        if (decimal_sub(a, b, ret) == 0)
-                return 0;
-        return rating_fail(x->run->err, RATING_E_RANGE, "component %s: energy", x->c->code);
+        return minus(x->run, a, b, ret);
 }
 
 static struct decimal bank_in(const struct netting *x, const char *name)
@@ -139,11 +137,6 @@ static int settle_money(struct netting *x)
 
 /* ---- energy rollover ---- */
 
-static bool occurs(const struct netting *x, unsigned p)
-{
-        return !x->sched || x->sched->in_month[x->run->month - 1] >> p & 1;
-}
-
 /* A Monday to Friday in the middle of a month, to ask the schedule about. */
 static int64_t some_weekday(int year, int month)
 {
@@ -152,9 +145,9 @@ static int64_t some_weekday(int year, int month)
         return civil_weekday(day) < 5 ? day : day + 2;
 }
 
-/* Where a balance goes when its price period is out of season: the period now in force at the hour
- * at which it was in force in the month before. */
-static unsigned successor(const struct netting *x, unsigned p)
+/* Where a balance goes: to the price period now in force at the hour at which its own was in force
+ * in the month before; -1 when its own was at none of these hours. */
+static int successor(const struct netting *x, unsigned p)
 {
         const struct net *net = &x->c->net;
         int year = x->run->year, month = x->run->month;
@@ -163,8 +156,8 @@ static unsigned successor(const struct netting *x, unsigned p)
 
         for (unsigned i = 0; i < net->n_carry_at; i++)
                 if (period_of(x->sched, before, false, net->carry_at[i]) == (int)p)
-                        return (unsigned)period_of(x->sched, now, false, net->carry_at[i]);
-        return p;
+                        return period_of(x->sched, now, false, net->carry_at[i]);
+        return -1;
 }
 
 static int banks_load(struct netting *x, struct decimal bank[MAX_PERIODS])
@@ -176,15 +169,20 @@ static int banks_load(struct netting *x, struct decimal bank[MAX_PERIODS])
                 bank[p] = DECIMAL_ZERO;
         for (unsigned p = 0; !e && p < x->n; p++) {
                 struct decimal have;
-                unsigned to = p;
+                int to = (int)p;
 
                 snprintf(name, sizeof(name), "energy:%s", period_name(x, p));
                 have = bank_in(x, name);
                 if (decimal_is_zero(have))
                         continue;
-                if (!occurs(x, p))
+                if (x->sched && x->c->net.n_carry_at > 0)
                         to = successor(x, p);
-                e = add_to(x->run, &bank[to], have);
+                if (to < 0 && x->c->net.expire_unmapped) {
+                        step(x->run, "credit of %s in %s is not carried on", rating_text(x->run, have),
+                             period_name(x, p));
+                        continue;
+                }
+                e = add_to(x->run, &bank[to < 0 ? (int)p : to], have);
         }
         return e;
 }

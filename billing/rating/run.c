@@ -89,6 +89,13 @@ int add_to(struct run *run, struct decimal *sum, struct decimal d)
         return range(run);
 }
 
+int minus(struct run *run, struct decimal a, struct decimal b, struct decimal *ret)
+{
+        b.m = -b.m;
+        *ret = a;
+        return add_to(run, ret, b);
+}
+
 int span_days(const struct span *s)
 {
         return (int)(s->to_day - s->from_day);
@@ -251,6 +258,7 @@ static int run_component(struct run *run, const struct component *first)
 
         for (const struct component *c = first; c; c = c->next) {
                 struct span s = { .from_day = in->from_day, .to_day = in->to_day };
+                bool holds = true;
                 int e;
 
                 if (c->from_day > s.from_day)
@@ -263,11 +271,31 @@ static int run_component(struct run *run, const struct component *first)
                 buf_reset(&run->steps);
                 if (s.part)
                         step(run, "price valid for %d of %d days", span_days(&s), run->days);
-                e = charge_component(run, c, &s);
+                e = condition_holds(run, c, &s, &holds);
+                if (!e && !holds)
+                        continue;
+                if (!e)
+                        e = charge_component(run, c, &s);
                 if (e)
                         return e;
         }
         return 0;
+}
+
+/* What the bill asks for: the exact total, or that of the rounded lines, in minor units or in
+ * multiples of the tariff's step. */
+static int round_total(struct run *run, int64_t *ret)
+{
+        const struct rating_tariff *t = run->t;
+        struct decimal total = run->r->exact_total;
+
+        if (t->round_lines)
+                total = (struct decimal){ run->r->total, (int8_t)t->minor_digits };
+        if (!decimal_is_zero(t->round_step) &&
+            (decimal_div(total, t->round_step, 0, t->rounding, &total) < 0 ||
+             decimal_mul(total, t->round_step, &total) < 0))
+                return range(run);
+        return decimal_to_minor(total, t->minor_digits, t->rounding, ret) < 0 ? range(run) : 0;
 }
 
 static int finish(struct run *run)
@@ -286,15 +314,20 @@ static int finish(struct run *run)
                         return range(run);
                 e = add_to(run, &r->exact_total, r->lines[i].exact);
         }
-        if (e || run->t->round_lines)
+        if (e || (run->t->round_lines && decimal_is_zero(run->t->round_step)))
                 return e;
-        if (decimal_to_minor(r->exact_total, run->t->minor_digits, run->t->rounding, &rounded) < 0)
-                return range(run);
+        e = round_total(run, &rounded);
+        if (e)
+                return e;
         diff = (struct decimal){ rounded - r->total, (int8_t)run->t->minor_digits };
         if (diff.m == 0)
                 return 0;
         /* The exact total is what counts; the line makes the rounded lines add up to it. */
-        step(run, "lines are rounded for show; the exact total is rounded once");
+        if (decimal_is_zero(run->t->round_step))
+                step(run, "lines are rounded for show; the exact total is rounded once");
+        else
+                step(run, "the total is rounded to multiples of %s",
+                     rating_text(run, run->t->round_step));
         e = line_add(run, &rounding, &whole, RATING_ROUNDING, "", decimal_int(1), "", diff, diff);
         if (!e)
                 r->lines[r->n_lines - 1].exact = DECIMAL_ZERO;

@@ -13,7 +13,7 @@ enum {
         MAX_COMPONENTS = 256,
         MAX_PERIODS = 64, /* price periods of one schedule */
         MAX_SCHEDULES = 8,
-        MAX_RULES = 256,
+        MAX_RULES = 1024,
         DAY_TYPES = 8,        /* Monday ... Sunday, holiday */
         DATE_SLOTS = 12 * 31, /* (month - 1) * 31 + day - 1 */
 };
@@ -65,11 +65,22 @@ enum proration {
 
 /* How tier limits grow: limit × days / per ..., rounded to whole units where the tariff says so. */
 struct limit_scale {
-        struct decimal days; /* limits are for this many days; zero = not scaled by days */
-        int below, above;    /* only when days < below or days > above; both 0 = always */
+        struct decimal days; /* limits are for days / times days; zero = not scaled by days */
+        struct decimal times;
+        bool full_period; /* for the days of the regular period instead */
+        int below, above; /* only when days < below or days > above; both 0 = always */
         bool months, households, kw;
-        bool whole;        /* scaled limits rounded half-up to whole units */
+        bool whole;        /* scaled limits rounded to whole units */
         bool whole_blocks; /* scaled widths of the tiers rounded instead */
+        enum decimal_round how;
+};
+
+/* A component that counts only where a quantity is above or at most something. */
+struct condition {
+        const char *quantity; /* NULL = always */
+        bool has_above, has_upto;
+        struct decimal above, upto; /* above exclusive, upto inclusive */
+        bool absent_skips;          /* a quantity not handed in: the component does not count */
 };
 
 struct tier {
@@ -83,6 +94,7 @@ struct tier {
         struct tier *sub; /* prices inside this block, limits from the block's own zero; owned by
                              the arena */
         unsigned n_sub;
+        bool sub_from_zero; /* limits of @sub count from the bill's zero instead */
 };
 
 struct tiers {
@@ -124,6 +136,7 @@ struct net {
         int true_up_month; /* 1-12: balances are settled with this month's bill; 0 = never */
         enum net_settle settle;
         bool apply_now;             /* a credit counts on the bill that earns it */
+        bool expire_unmapped;       /* energy of periods not met at carry_at is not carried */
         struct decimal settle_rate; /* per unit of energy left */
         int carry_at[8];            /* minutes of the day, see netting.c */
         unsigned n_carry_at;
@@ -137,6 +150,8 @@ struct component {
 
         const char *quantity;            /* NULL = the commodity's */
         const char *index;               /* price comes from this index × rate */
+        struct condition when;
+        struct decimal least; /* at least this much is billed; scaled like a tier's limit */
         int schedule;                    /* -1 = none */
         struct tiers tiers[MAX_PERIODS]; /* by price period; [0] without schedule */
         bool volume;                     /* one tier's price for everything */
@@ -148,7 +163,7 @@ struct component {
 
         enum fixed_per per;
         enum proration proration;
-        struct decimal proration_days;
+        struct decimal proration_days, proration_times; /* days / times of the full amount */
         struct decimal amount; /* fixed, package, minimum, given */
         struct decimal by_month[12];
         bool has_by_month;
@@ -160,7 +175,10 @@ struct component {
         unsigned n_of;
         bool per_line, tax;
 
-        bool own_demand; /* demand: its own peak, not the tariff's billing demand */
+        bool own_demand;     /* demand: its own peak, not the tariff's billing demand */
+        bool billing_peak;   /* demand by price period: the periods that count for the billing demand
+                                are charged for it, the others for their own peak */
+        bool tiers_by_month; /* demand: tiers[month - 1] */
         struct demand demand;
 
         struct tier *slab;            /* limits; sub-components in slab_part */
@@ -169,8 +187,9 @@ struct component {
         struct component *slab_next;
 
         struct decimal pf_target, pf_floor, pf_floor_pct, pf_step_pct, pf_cap;
-        int pf_digits;
-        bool pf_step;
+        int pf_digits;       /* of the percentage */
+        int pf_round;        /* digits the power factor itself is rounded to; -1 = none */
+        bool pf_step;        /* tiers[0] is a table of percentages when it has rows */
 
         bool annual; /* minimum counted over the calendar year */
         struct net net;
@@ -190,16 +209,21 @@ struct example {
 
 enum { FACTOR_MAX = 8 };
 
-/* quantity = factor × factor / factor ...: gas volume to energy. */
+enum factor_use { FACTOR_MULTIPLY, FACTOR_DIVIDE, FACTOR_ADD, FACTOR_SUBTRACT };
+
+/* (sum of what is added and subtracted, or 1) × factor / factor ...: gas volume to energy, use
+ * behind a main meter less its submeters. */
 struct derived {
         const char *name, *unit;
         struct {
                 const char *name; /* NULL = number */
                 struct decimal number;
-                bool divide;
+                enum factor_use use;
         } factor[FACTOR_MAX];
         unsigned n;
         int digits;
+        bool has_least; /* never below this */
+        struct decimal least;
 };
 
 struct rating_tariff {
@@ -209,6 +233,7 @@ struct rating_tariff {
         int minor_digits;
         enum decimal_round rounding;
         bool round_lines; /* false: lines shown rounded, the exact total rounded once */
+        struct decimal round_step; /* the total in multiples of this; zero = minor units */
         struct schedule *schedule[MAX_SCHEDULES];
         unsigned n_schedules;
         int64_t *holidays;
@@ -314,6 +339,8 @@ int charge_energy(struct run *run, const struct component *c, const struct span 
 int charge_net(struct run *run, const struct component *c, const struct span *s);
 
 /* charge.c */
+/* Whether the component's condition holds; *@ret untouched on failure. */
+int condition_holds(struct run *run, const struct component *c, const struct span *s, bool *ret);
 int charge_component(struct run *run, const struct component *c, const struct span *s);
 int charge_fixed(struct run *run, const struct component *c, const struct span *s);
 
@@ -328,7 +355,9 @@ int line_add(struct run *run, const struct component *c, const struct span *s,
 int mul(struct run *run, struct decimal a, struct decimal b, struct decimal *ret);
 int muldiv(struct run *run, struct decimal a, struct decimal b, struct decimal c,
            struct decimal *ret);
+/* Sums and differences: where the digits of both do not fit, the last ones are rounded away. */
 int add_to(struct run *run, struct decimal *sum, struct decimal d);
+int minus(struct run *run, struct decimal a, struct decimal b, struct decimal *ret);
 int span_days(const struct span *s);
 const struct rating_carry *carry_in(const struct run *run, const char *name);
 int carry_out(struct run *run, const char *name, struct decimal value);

@@ -4,11 +4,25 @@
 
 static bool scales_by_days(const struct run *run, const struct limit_scale *s)
 {
-        if (decimal_is_zero(s->days))
+        if (decimal_is_zero(s->days) && !s->full_period)
                 return false;
         if (s->below == 0 && s->above == 0)
                 return true;
         return run->days < s->below || (s->above > 0 && run->days > s->above);
+}
+
+/* limit × days / (days / times): a month of 365/12 days is 365 days, 12 times. */
+static int by_days(struct run *run, const struct limit_scale *s, struct decimal limit, int days,
+                   struct decimal *ret)
+{
+        struct decimal n = decimal_int(days);
+        int e = 0;
+
+        if (s->full_period)
+                return muldiv(run, limit, n, run->full_days, ret);
+        if (!decimal_is_zero(s->times))
+                e = mul(run, n, s->times, &n);
+        return e ? e : muldiv(run, limit, n, s->days, ret);
 }
 
 static int scale_limit(struct run *run, const struct component *c, struct decimal limit, int days,
@@ -18,7 +32,7 @@ static int scale_limit(struct run *run, const struct component *c, struct decima
         int e = 0;
 
         if (scales_by_days(run, s))
-                e = muldiv(run, limit, decimal_int(days), s->days, &limit);
+                e = by_days(run, s, limit, days, &limit);
         else if (days != run->days)
                 e = muldiv(run, limit, decimal_int(days), decimal_int(run->days), &limit);
         if (!e && s->months)
@@ -33,7 +47,7 @@ static int scale_limit(struct run *run, const struct component *c, struct decima
 
 static int whole(struct run *run, const struct component *c, struct decimal *d)
 {
-        if (decimal_rescale(*d, 0, DECIMAL_HALF_UP, d) == 0)
+        if (decimal_rescale(*d, 0, c->scale.how, d) == 0)
                 return 0;
         return rating_fail(run->err, RATING_E_RANGE, "component %s: a tier limit is too large",
                            c->code);
@@ -46,7 +60,11 @@ int tier_limit(struct run *run, const struct component *c, const struct tier *ti
 
         if (tier->kw) {
                 e = demand_need(run);
-                return e ? e : mul(run, tier->upto, run->billing_kw, ret);
+                if (!e)
+                        e = mul(run, tier->upto, run->billing_kw, ret);
+                if (!e && scales_by_days(run, &c->scale))
+                        e = by_days(run, &c->scale, *ret, days, ret);
+                return e;
         }
         e = scale_limit(run, c, tier->upto, days, ret);
         if (!e && c->scale.whole)
@@ -63,8 +81,8 @@ static int block_limit(struct run *run, const struct component *c, const struct 
 
         if (!c->scale.whole_blocks)
                 return tier_limit(run, c, &tiers->tier[k], days, ret);
-        if (k > 0 && decimal_sub(width, tiers->tier[k - 1].upto, &width) < 0)
-                return rating_fail(run->err, RATING_E_RANGE, "component %s: tier limits", c->code);
+        if (k > 0 && (e = minus(run, width, tiers->tier[k - 1].upto, &width)) != 0)
+                return e;
         e = scale_limit(run, c, width, days, &width);
         if (!e)
                 e = whole(run, c, &width);
@@ -98,9 +116,8 @@ int tiers_fill(struct run *run, const struct component *c, const struct tiers *t
                 } else {
                         done = true;
                 }
-                if (ret->touched[k] && decimal_sub(top, before, &ret->quantity[k]) < 0)
-                        return rating_fail(run->err, RATING_E_RANGE, "component %s: quantity",
-                                           c->code);
+                if (ret->touched[k] && (e = minus(run, top, before, &ret->quantity[k])) != 0)
+                        return e;
                 before = limit;
         }
         if (!done)

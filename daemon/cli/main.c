@@ -4,6 +4,7 @@
 #include "decode.h"
 #include "meter.h"
 #include "tariff_cases.h"
+#include "tariff_file.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -23,6 +24,9 @@ static const char usage[] =
         "  replay FILE                    a recording (--record) in words, offline\n"
         "  decode FILE.jsonl              frames to values, one JSON answer a line\n"
         "  tariff cases FILE.json...      run bill cases against the rating core\n"
+        "  tariff import FILE --format F  a published tariff (urdb, owrs, csv) as a document\n"
+        "  tariff test FILE...            run the example bills inside tariff documents\n"
+        "  tariff diff BEFORE AFTER       what two tariff documents say differently\n"
         "  completion bash                completion script for your shell\n"
         "With a daemon: `headrace help` lists its commands, `headrace help COMMAND` explains one.\n"
         "\n"
@@ -127,6 +131,12 @@ static int dispatch(const struct cli_options *o, int argc, char **argv)
                 return verbs_help(o, argc - 1, argv + 1);
         if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "cases") == 0)
                 return run_cases(argc, argv);
+        if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "import") == 0)
+                return tariff_import_run(argc - 2, argv + 2, o->output);
+        if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "test") == 0)
+                return tariff_test_run(argc - 2, argv + 2);
+        if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "diff") == 0)
+                return tariff_diff_run(argc - 2, argv + 2);
         if (argc == 2 && strcmp(argv[0], "completion") == 0 && strcmp(argv[1], "bash") == 0)
                 return fputs(bash_completion, stdout) < 0 ? CLI_FAILED : CLI_OK;
         if (strcmp(argv[0], "decode") == 0)

@@ -36,7 +36,7 @@ static enum verdict read_quantities(struct bill_case *c, struct rating_input *in
         *ret_billed = NULL;
         json_object_foreach(c->usage, key, v)
         {
-                if (describes(key) || json_is_array(v))
+                if (describes(key) || json_is_array(v) || json_is_string(v) || json_is_null(v))
                         continue;
                 if (in->n_given == MAX_GIVEN || !case_number(v, &q[in->n_given].value))
                         return case_unsupported(c, "usage member %s", key);
@@ -99,24 +99,41 @@ static enum verdict read_dates(struct bill_case *c, struct rating_input *in)
 
 /* ---- the document ---- */
 
+/* "nearest 0.05": the smallest coin; *@ret owned. */
+static bool rounding_step(const char *text, json_t **ret)
+{
+        const char *nearest = strstr(text, "nearest 0.");
+        char step[12];
+
+        if (!nearest || sscanf(nearest, "nearest %11[0-9.]", step) != 1)
+                return false;
+        *ret = json_string(step);
+        return true;
+}
+
+/* The rounding policy in the words of the case: what is rounded, how, to how many digits. */
 static enum verdict read_rounding(struct bill_case *c, json_t *document)
 {
         const char *text = case_member(c->json, "rounding");
-        bool whole = strncmp(text, "whole ", 6) == 0 && strstr(text, " half-up");
-        bool total = strncmp(text, "total from unrounded lines", 26) == 0 ||
-                     strncmp(text, "unrounded sum", 13) == 0 || strncmp(text, "none", 4) == 0;
+        bool whole = strncmp(text, "whole ", 6) == 0 || strstr(text, "each line whole");
+        bool lines = whole || strstr(text, "each line") || strstr(text, "per line") || !*text;
+        bool total = strstr(text, "unrounded") || strncmp(text, "none", 4) == 0 ||
+                     strncmp(text, "total", 5) == 0 || strncmp(text, "bill ", 5) == 0;
+        const char *mode = strstr(text, "half-even") || strstr(text, "half even")    ? "half_even"
+                           : strstr(text, "truncat") || strstr(text, "round down") ||
+                                             strstr(text, "rounded down")
+                                   ? "down"
+                           : strstr(text, "round up") || strstr(text, "rounded up") ? "up"
+                                                                                    : "half_up";
+        json_t *rounding, *step;
 
-        const char *mode = strstr(text, "half-even") ? "half_even"
-                           : strstr(text, "truncat") ? "down"
-                                                     : "half_up";
-
-        if (!whole && !total && strncmp(text, "each line half-up to minor unit", 31) != 0 &&
-            strncmp(text, "each line half-even to minor unit", 33) != 0 &&
-            strncmp(text, "each line truncated to minor unit", 33) != 0)
+        if (!lines && !total)
                 return case_unsupported(c, "rounding \"%s\"", text);
         json_object_set_new(document, "minor_digits", json_integer(case_digits(c, whole)));
-        json_object_set_new(document, "rounding",
-                            json_pack("{s:s, s:s}", "mode", mode, "of", total ? "total" : "lines"));
+        rounding = json_pack("{s:s, s:s}", "mode", mode, "of", total ? "total" : "lines");
+        if (rounding_step(text, &step))
+                json_object_set_new(rounding, "step", step);
+        json_object_set_new(document, "rounding", rounding);
         return CASE_PASS;
 }
 
@@ -297,29 +314,55 @@ static enum verdict run_year(struct bill_case *c, const struct rating_tariff *t,
         return v == CASE_PASS ? compare_total(c, total) : v;
 }
 
+static enum verdict make_document(struct bill_case *c, struct rating_input *in,
+                                  const char *billed, json_t **ret)
+{
+        struct mapping m = { .c = c, .in = in, .quantity = billed, .components = json_array() };
+        json_t *document = begin_document(c, billed);
+        enum verdict v = map_components(&m, json_object_get(c->tariff, "components"));
+
+        *ret = document;
+        json_object_set_new(document, "components", m.components);
+        if (m.quantities)
+                json_object_set_new(document, "quantities", m.quantities);
+        if (m.demand) {
+                json_object_set_new(m.demand, "quantity", json_string("energy.import"));
+                json_object_set_new(document, "demand", m.demand);
+        }
+        return v == CASE_PASS ? read_rounding(c, document) : v;
+}
+
+enum verdict case_components_load(struct bill_case *c, struct rating_tariff **ret)
+{
+        struct rating_quantity quantities[MAX_GIVEN];
+        struct rating_input in = { 0 };
+        const char *billed = NULL;
+        json_t *document;
+        enum verdict v = read_quantities(c, &in, quantities, &billed);
+
+        if (v != CASE_PASS)
+                return v;
+        v = make_document(c, &in, billed, &document);
+        if (v == CASE_PASS)
+                v = case_load(c, document, ret);
+        json_decref(document);
+        return v;
+}
+
 enum verdict case_components(struct bill_case *c)
 {
         struct rating_quantity quantities[MAX_GIVEN];
         struct rating_input in = { 0 };
-        struct mapping m = { .c = c, .in = &in };
         struct rating_tariff *t = NULL;
+        const char *billed = NULL;
         json_t *document, *peaks = json_object_get(c->usage, "monthly_peak_kw");
-        enum verdict v = read_quantities(c, &in, quantities, &m.quantity);
+        enum verdict v = read_quantities(c, &in, quantities, &billed);
 
         if (v == CASE_PASS)
                 v = read_dates(c, &in);
         if (v != CASE_PASS)
                 return v;
-        document = begin_document(c, m.quantity);
-        m.components = json_array();
-        v = map_components(&m, json_object_get(c->tariff, "components"));
-        json_object_set_new(document, "components", m.components);
-        if (m.demand) {
-                json_object_set_new(m.demand, "quantity", json_string("energy.import"));
-                json_object_set_new(document, "demand", m.demand);
-        }
-        if (v == CASE_PASS)
-                v = read_rounding(c, document);
+        v = make_document(c, &in, billed, &document);
         if (v == CASE_PASS)
                 v = case_load(c, document, &t);
         if (v == CASE_PASS)

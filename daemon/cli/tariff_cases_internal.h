@@ -35,6 +35,8 @@ enum verdict case_load(struct bill_case *c, json_t *document, struct rating_tari
 const char *case_member(json_t *o, const char *key);
 
 enum verdict case_components(struct bill_case *c);
+/* Whether the tariff is accepted at all, for cases that must be refused. */
+enum verdict case_components_load(struct bill_case *c, struct rating_tariff **ret);
 enum verdict case_rule(struct bill_case *c);
 enum verdict case_urdb(struct bill_case *c);
 /* Whether the tariff is accepted at all, for cases that must be refused. */
@@ -45,9 +47,17 @@ struct mapping {
         struct bill_case *c;
         json_t *components;   /* being made, owned */
         json_t *demand;       /* owned or NULL */
+        json_t *quantities;   /* made of others; owned or NULL */
         const char *quantity; /* usage member that is billed */
         struct rating_input *in;
 };
 enum verdict map_components(struct mapping *m, json_t *list);
-/* "round(limit*days/30)", "limit*days/30" -> limits object; false when it is none of these. */
-bool map_days_rule(const char *text, json_t **ret);
+
+/* tariff_cases_rule.c: false when the text is none of what it knows. */
+bool rule_limits(struct bill_case *c, const char *text, json_t **ret_limits);
+bool rule_proration(struct bill_case *c, const char *text, json_t *component);
+bool rule_when_days(const char *text, json_t *limits);
+bool rule_when_quantity(struct bill_case *c, const char *text, json_t *component);
+/* tariff_cases_unit.c: the quantity that is billed in @unit, "" = what the case bills; NULL when
+ * the usage has nothing that could be meant. */
+const char *unit_quantity(struct mapping *m, const char *unit);

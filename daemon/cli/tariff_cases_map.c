@@ -1,9 +1,11 @@
 /* Components of a case, as components of a tariff document. What is not known is named. */
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tariff_cases_internal.h"
+
+static enum verdict map_list(struct mapping *m, json_t *list);
 
 static enum verdict add(struct mapping *m, json_t *component)
 {
@@ -55,259 +57,382 @@ static enum verdict check_members(struct mapping *m, json_t *o, const char *know
         return CASE_PASS;
 }
 
-/* One factor of a rule behind "limit": "*days/30", "*months", "*households", "*kw". */
-static const char *map_factor(const char *p, json_t *limits)
+/* Scaling of limits by @rule, which holds @when or always. */
+static enum verdict add_limits(struct mapping *m, const char *rule, const char *when,
+                               json_t *component)
 {
-        static const struct {
-                const char *word, *member;
-        } words[] = { { "*months", "months" },
-                      { "*households", "households" },
-                      { "*kw", "contract_kw" } };
-        unsigned days;
-        int n = 0;
+        json_t *limits;
 
-        if (sscanf(p, "*days/%3u%n", &days, &n) == 1 && n && days) {
-                json_object_set_new(limits, "per_days", json_integer(days));
-                return p + n;
-        }
-        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-                if (strncmp(p, words[i].word, strlen(words[i].word)) == 0) {
-                        json_object_set_new(limits, words[i].member, json_true());
-                        return p + strlen(words[i].word);
-                }
-        return NULL;
-}
-
-bool map_days_rule(const char *text, json_t **ret)
-{
-        bool round = strncmp(text, "round(limit", 11) == 0;
-        const char *p = text + (round ? 11 : 5);
-        json_t *limits = json_object();
-
-        *ret = NULL;
-        if (!round && strncmp(text, "limit", 5) != 0)
-                p = NULL;
-        while (p && *p && strcmp(p, ")") != 0)
-                p = map_factor(p, limits);
-        if (!p || (round ? strcmp(p, ")") != 0 : *p != '\0') || json_object_size(limits) == 0) {
-                json_decref(limits);
-                return false;
-        }
-        json_object_set_new(limits, "round", json_string(round ? "limits" : "none"));
-        *ret = limits;
-        return true;
-}
-
-/* "days<25 or days>35", or one of the two. */
-static bool map_when(const char *text, json_t *limits)
-{
-        for (const char *p = text; *p;) {
-                unsigned days;
-                int n = 0;
-                char sign;
-
-                if (sscanf(p, "days%c%3u%n", &sign, &days, &n) != 2 || (sign != '<' && sign != '>'))
-                        return false;
-                json_object_set_new(limits, sign == '<' ? "below_days" : "above_days",
-                                    json_integer(days));
-                p += n;
-                if (strncmp(p, " or ", 4) == 0 && p[4])
-                        p += 4;
-                else if (*p)
-                        return false;
-        }
-        return true;
+        if (!rule_limits(m->c, rule, &limits))
+                return case_unsupported(m->c, "proration rule \"%s\"", rule);
+        json_object_set_new(component, "limits", limits);
+        if (*when && !rule_when_days(when, limits))
+                return case_unsupported(m->c, "proration condition \"%s\"", when);
+        return CASE_PASS;
 }
 
 /* How the case's tariff scales limits: its "proration" member, @key the rule it is under. */
 static enum verdict map_limits(struct mapping *m, const char *key, json_t *component)
 {
-        json_t *proration = json_object_get(m->c->tariff, "proration"), *limits;
+        json_t *proration = json_object_get(m->c->tariff, "proration");
         const char *rule = case_member(proration, key), *when = case_member(proration, "when");
 
         if (!*rule)
                 return CASE_PASS;
-        if (!map_days_rule(rule, &limits))
-                return case_unsupported(m->c, "proration rule \"%s\"", rule);
-        json_object_set_new(component, "limits", limits);
-        if (*when && !map_when(when, limits))
-                return case_unsupported(m->c, "proration condition \"%s\"", when);
-        if (!*when && json_object_get(limits, "per_days") &&
-            !json_is_true(json_object_get(proration, "always")))
+        if (!*when && json_is_false(json_object_get(proration, "always")))
                 return case_unsupported(m->c, "proration rule \"%s\" without saying when", rule);
+        return add_limits(m, rule, when, component);
+}
+
+/* A list of tiers with the words of the documents: upto, rate, flat, pct. */
+static enum verdict map_tier_list(struct mapping *m, json_t *list, json_t **ret)
+{
+        static const struct {
+                const char *word, *as;
+        } words[] = { { "upto", "upto" },   { "up_to", "upto" },  { "max", "upto" },
+                      { "to", "upto" },     { "limit", "upto" },  { "rate", "rate" },
+                      { "price", "rate" },  { "flat", "flat" },   { "flat_fee", "flat" },
+                      { "fixed", "flat" },  { "pct", "pct" },     { "percent", "pct" },
+                      { "amount", "amount" } };
+        json_t *to = json_array(), *v, *member;
+        const char *key;
+        size_t i;
+
+        *ret = to;
+        json_array_foreach(list, i, v)
+        {
+                json_t *t = json_object();
+
+                json_array_append_new(to, t);
+                json_object_foreach(v, key, member)
+                {
+                        size_t k = 0;
+
+                        while (k < sizeof(words) / sizeof(*words) && strcmp(words[k].word, key) != 0)
+                                k++;
+                        if (k < sizeof(words) / sizeof(*words))
+                                json_object_set(t, words[k].as, member);
+                        else if (!is_known("note name tier", key))
+                                return case_unsupported(m->c, "member %s of a tier", key);
+                }
+        }
         return CASE_PASS;
 }
 
-/* tiers_per_day, tiers_30day, tiers_monthly, tiers: limits for a day, 30 days, a month, the bill.
- */
+/* What the name of the member says its limits are for: "tiers_per_day", "tiers_30day" ... */
+static const char *tiers_rule(const char *key, char out[static 40])
+{
+        static const struct {
+                const char *name, *rule;
+        } names[] = { { "tiers", "" },
+                      { "tiers_per_day", "limit*days/1" },
+                      { "tiers_daily", "limit*days/1" },
+                      { "tiers_monthly", "limit*months" },
+                      { "tiers_per_month", "limit*months" },
+                      { "tiers_per_household", "limit*households" },
+                      { "tiers_per_kw", "limit*kw" },
+                      { "tiers_annual", "limit*days/365" },
+                      { "tiers_per_year", "limit*days/365" } };
+        unsigned days;
+        int n = 0;
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+                if (strcmp(names[i].name, key) == 0)
+                        return names[i].rule;
+        if (sscanf(key, "tiers_%3uday%n", &days, &n) != 1 || !n || (key[n] && strcmp(key + n, "s")) ||
+            !days)
+                return NULL;
+        snprintf(out, 40, "limit*days/%u", days);
+        return out;
+}
+
+/* The tariff's own words about its limits go before what their member's name says. */
 static enum verdict map_tiers(struct mapping *m, json_t *from, json_t *to)
 {
         const char *rule = case_member(json_object_get(m->c->tariff, "proration"), "tier_limits");
-        const char *key;
-        json_t *v;
+        const char *key, *own, *component_rule = case_member(from, "proration");
+        char text[40];
+        json_t *v, *tiers;
 
         json_object_foreach(from, key, v)
         {
-                unsigned days = 0, a, b;
+                unsigned a, b;
                 int n = 0;
+                enum verdict verdict;
 
                 if (strncmp(key, "tiers", 5) != 0)
                         continue;
-                json_object_set(to, "tiers", v);
-                if (strcmp(key, "tiers") == 0)
-                        return map_limits(m, "tier_limits", to);
-                if (strcmp(key, "tiers_per_day") == 0)
-                        days = 1;
-                else if (sscanf(key, "tiers_%3uday%n", &days, &n) == 1 && n && !key[n])
-                        ;
-                else if (strcmp(key, "tiers_monthly") == 0) {
-                        if (*rule && (sscanf(rule, "x%u when read and billed every %u months%n", &a,
-                                             &b, &n) != 2 ||
-                                      rule[n] || a != b))
-                                return case_unsupported(m->c, "proration rule \"%s\"", rule);
-                        json_object_set_new(to, "limits", json_pack("{s:b}", "months", 1));
-                        return CASE_PASS;
-                } else
+                own = tiers_rule(key, text);
+                if (!own)
                         return case_unsupported(m->c, "tier limits given as %s", key);
+                verdict = map_tier_list(m, v, &tiers);
+                json_object_set_new(to, "tiers", tiers);
+                if (verdict != CASE_PASS)
+                        return verdict;
+                if (*component_rule)
+                        return add_limits(m, component_rule, "", to);
+                if (sscanf(rule, "x%u when read and billed every %u months%n", &a, &b, &n) == 2 &&
+                    n && !rule[n] && a == b)
+                        return add_limits(m, "limit*months", "", to);
                 if (*rule)
                         return map_limits(m, "tier_limits", to);
-                json_object_set_new(to, "limits", json_pack("{s:i}", "per_days", (int)days));
-                return CASE_PASS;
+                return *own ? add_limits(m, own, "", to) : CASE_PASS;
         }
         return case_unsupported(m->c, "a tiered component without tiers");
 }
 
-static void set_quantity(struct mapping *m, json_t *from, json_t *to)
+static enum verdict set_quantity(struct mapping *m, json_t *from, json_t *to)
 {
-        const char *unit = case_member(from, "unit");
-        char *lower = strdup(unit);
+        const char *unit = case_member(from, "unit"), *name = unit_quantity(m, unit);
+        const char *when = case_member(from, "when");
 
-        for (char *p = lower; p && *p; p++)
-                if (*p >= 'A' && *p <= 'Z')
-                        *p = (char)(*p + 32);
-        if (lower && *lower && json_object_get(m->c->usage, lower))
-                json_object_set_new(to, "quantity", json_string(lower));
-        else if (m->quantity)
-                json_object_set_new(to, "quantity", json_string(m->quantity));
-        free(lower);
+        if (!name && *unit)
+                return case_unsupported(m->c, "unit %s, of which the usage says nothing", unit);
+        if (name)
+                json_object_set_new(to, "quantity", json_string(name));
+        if (*when && !rule_when_quantity(m->c, when, to))
+                return case_unsupported(m->c, "condition \"%s\"", when);
+        return CASE_PASS;
+}
+
+/* Other words for the ways tiers are filled. */
+static enum verdict set_mode(struct mapping *m, json_t *from, json_t *to)
+{
+        static const char graduated[] =
+                "graduated telescopic progressive incremental marginal stepped";
+        static const char volume[] = "volume non_telescopic non-telescopic all_units bulk";
+        const char *mode = case_member(from, "mode");
+
+        if (!*mode)
+                return CASE_PASS;
+        if (!is_known(graduated, mode) && !is_known(volume, mode))
+                return case_unsupported(m->c, "tier mode %s", mode);
+        json_object_set_new(to, "mode",
+                            json_string(is_known(volume, mode) ? "volume" : "graduated"));
+        return CASE_PASS;
+}
+
+static enum verdict finish(struct mapping *m, json_t *to, enum verdict v)
+{
+        if (v == CASE_PASS)
+                return add(m, to);
+        json_decref(to);
+        return v;
 }
 
 static enum verdict map_tiered(struct mapping *m, json_t *o)
 {
         json_t *to = begin(o, "energy", "tiered");
-        enum verdict v = check_members(
-                m, o, "tiers tiers_30day tiers_per_day tiers_monthly mode block_size unit");
+        enum verdict v = check_members(m, o,
+                                       "tiers tiers_30day tiers_per_day tiers_daily tiers_monthly "
+                                       "tiers_per_month tiers_per_household tiers_per_kw "
+                                       "tiers_annual tiers_per_year mode block_size unit "
+                                       "minimum_quantity proration when");
 
-        set_quantity(m, o, to);
-        copy(to, o, "mode", "mode");
         copy(to, o, "block_size", "block_size");
+        copy(to, o, "minimum_quantity", "minimum_quantity");
+        if (v == CASE_PASS)
+                v = set_quantity(m, o, to);
+        if (v == CASE_PASS)
+                v = set_mode(m, o, to);
         if (v == CASE_PASS)
                 v = map_tiers(m, o, to);
-        if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+        return finish(m, to, v);
+}
+
+/* Prices by name, each for a quantity of that name: "kwh:peak", "kwh_peak", "peak_kwh", "peak". */
+static enum verdict map_named_rates(struct mapping *m, json_t *o, json_t *rates)
+{
+        const char *code = case_member(o, "code"), *unit = case_member(o, "unit"), *key;
+        json_t *v;
+
+        json_object_foreach(rates, key, v)
+        {
+                char name[100] = "", line[100];
+                const char *base = *unit ? unit : m->quantity ? m->quantity : "kwh";
+                int n = (int)strcspn(base, ":");
+                json_t *to;
+
+                for (size_t i = 0; i < 5 && !json_object_get(m->c->usage, name); i++) {
+                        if (i == 4)
+                                return case_unsupported(m->c, "no usage for the rate %s", key);
+                        if (i == 3)
+                                snprintf(name, sizeof(name), "%s", key);
+                        else if (i == 2)
+                                snprintf(name, sizeof(name), "%s_%.*s", key, n, base);
+                        else if (i == 1)
+                                snprintf(name, sizeof(name), "%.*s_%s", n, base, key);
+                        else
+                                snprintf(name, sizeof(name), "%.*s:%s", n, base, key);
+                }
+                snprintf(line, sizeof(line), "%s_%s", *code ? code : "rate", key);
+                to = json_pack("{s:s, s:s, s:s}", "type", "energy", "code", line, "quantity", name);
+                if (json_is_array(v))
+                        json_object_set(to, "tiers", v);
+                else
+                        json_object_set(to, "rate", v);
+                if (add(m, to) != CASE_PASS)
+                        return CASE_FAIL;
+        }
+        return CASE_PASS;
 }
 
 static enum verdict map_rate(struct mapping *m, json_t *o)
 {
-        json_t *to = begin(o, "energy", "rate");
-        enum verdict v = check_members(m, o, "rate unit");
+        json_t *rates = json_object_get(o, "rates");
+        json_t *to;
+        enum verdict v = check_members(m, o, "rate rates unit minimum_quantity when");
 
-        set_quantity(m, o, to);
+        if (v == CASE_PASS && json_is_object(rates))
+                return map_named_rates(m, o, rates);
+        to = begin(o, "energy", "rate");
         copy(to, o, "rate", "rate");
+        copy(to, o, "minimum_quantity", "minimum_quantity");
         if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+                v = set_quantity(m, o, to);
+        return finish(m, to, v);
 }
 
-/* "days/30", "amount*days/30", "rate*days/30": by a month of so many days. */
-static bool map_month_days(const char *proration, json_t *to)
+/* Use less generation behind one meter; what is left over counts against the bill when it has a
+ * price. */
+static enum verdict map_net_energy(struct mapping *m, json_t *o)
 {
-        const char *p = strstr(proration, "days/");
-        unsigned days;
-        int n = 0;
+        static const char *const in_names[] = { "import_kwh", "imported_kwh", "usage_kwh", "kwh" },
+                          *const out_names[] = { "export_kwh", "exported_kwh", "generation_kwh",
+                                                 "generated_kwh" };
+        static const char *const sells[] = { "export_rate", "sell_rate", "credit_rate", "sell" };
+        const char *in = NULL, *out = NULL;
+        json_t *to = begin(o, "energy", "net_energy"), *sale, *price = NULL;
+        char code[100];
+        enum verdict v = check_members(
+                m, o, "rate tiers unit export_rate sell_rate credit_rate sell import_rate");
 
-        if (!p ||
-            (p != proration && strncmp(proration, "amount*days/", 12) != 0 &&
-             strncmp(proration, "rate*days/", 10) != 0) ||
-            sscanf(p, "days/%3u%n", &days, &n) != 1 || p[n] || !days)
+        for (size_t i = 4; i-- > 0;) {
+                in = json_object_get(m->c->usage, in_names[i]) ? in_names[i] : in;
+                out = json_object_get(m->c->usage, out_names[i]) ? out_names[i] : out;
+                price = json_object_get(o, sells[i]) ? json_object_get(o, sells[i]) : price;
+        }
+        if (v == CASE_PASS && (!in || !out))
+                v = case_unsupported(m->c, "net energy without use and export in the usage");
+        if (v != CASE_PASS)
+                return finish(m, to, v);
+        if (!m->quantities)
+                m->quantities = json_object();
+        json_object_set_new(m->quantities, "net",
+                            json_pack("{s:s, s:[s], s:[s], s:i}", "unit", "kWh", "add", in,
+                                      "subtract", out, "at_least", 0));
+        copy(to, o, "import_rate", "rate");
+        copy(to, o, "rate", "rate");
+        copy(to, o, "tiers", "tiers");
+        json_object_set_new(to, "quantity", json_string("net"));
+        snprintf(code, sizeof(code), "%s_export", case_member(to, "code"));
+        if (add(m, to) != CASE_PASS || !price)
+                return CASE_PASS;
+        json_object_set_new(m->quantities, "surplus",
+                            json_pack("{s:s, s:[s], s:[s], s:i}", "unit", "kWh", "add", out,
+                                      "subtract", in, "at_least", 0));
+        sale = json_pack("{s:s, s:s, s:s, s:O, s:b}", "type", "energy", "code", code, "quantity",
+                         "surplus", "rate", price, "subtract", 1);
+        return add(m, sale);
+}
+
+/* A fixed charge for each of something that is counted: pumps, lamps, connections. */
+static bool counted_per(struct mapping *m, json_t *o, json_t *to)
+{
+        const char *per = case_member(o, "per");
+
+        if (!*per || is_known("bill month day kw kw_month household", per) ||
+            !json_is_number(json_object_get(m->c->usage, per)))
                 return false;
-        json_object_set_new(to, "proration", json_string("days"));
-        json_object_set_new(to, "proration_days", json_integer(days));
+        json_object_set_new(to, "type", json_string("energy"));
+        json_object_set_new(to, "quantity", json_string(per));
+        copy(to, o, "amount", "rate");
         return true;
 }
 
 static enum verdict map_fixed(struct mapping *m, json_t *o)
 {
-        const char *proration = case_member(o, "proration");
+        const char *proration = case_member(o, "proration"), *when = case_member(o, "when");
         json_t *to = begin(o, "fixed", "fixed");
-        enum verdict v = check_members(m, o, "amount per proration");
+        enum verdict v = check_members(m, o, "amount rate by_month per proration when");
 
-        copy(to, o, "amount", "amount");
-        copy(to, o, "per", "per");
-        if (strcmp(proration, "billable_days/period_days") == 0 ||
-            strcmp(proration, "days/days_in_the_full_period_it_belongs_to") == 0)
-                json_object_set_new(to, "proration", json_string("full_period"));
-        else if (*proration && !map_month_days(proration, to))
-                v = case_unsupported(m->c, "proration \"%s\" of a fixed charge", proration);
-        if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+        if (!*proration)
+                proration = case_member(json_object_get(m->c->tariff, "proration"), "fixed");
+        if (!counted_per(m, o, to)) {
+                copy(to, o, "rate", "amount");
+                copy(to, o, "amount", "amount");
+                copy(to, o, "by_month", "by_month");
+                copy(to, o, "per", "per");
+                if (v == CASE_PASS && *proration && strcmp(proration, "none") != 0 &&
+                    strcmp(case_member(o, "per"), "day") != 0 &&
+                    !rule_proration(m->c, proration, to))
+                        v = case_unsupported(m->c, "proration \"%s\" of a fixed charge",
+                                             proration);
+        }
+        if (v == CASE_PASS && *when && !rule_when_quantity(m->c, when, to))
+                v = case_unsupported(m->c, "condition \"%s\"", when);
+        return finish(m, to, v);
 }
 
 static enum verdict map_percent(struct mapping *m, json_t *o)
 {
+        const char *when = case_member(o, "when");
         json_t *to = begin(o, "percent", "percent");
-        enum verdict v = check_members(m, o, "pct of per_line");
+        enum verdict v = check_members(m, o, "pct of per_line when");
 
         copy(to, o, "pct", "pct");
         copy(to, o, "of", "of");
         copy(to, o, "per_line", "per_line");
-        if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+        if (v == CASE_PASS && *when && !rule_when_quantity(m->c, when, to))
+                v = case_unsupported(m->c, "condition \"%s\"", when);
+        return finish(m, to, v);
 }
 
 static enum verdict map_demand(struct mapping *m, json_t *o)
 {
         const char *proration = case_member(o, "proration");
-        json_t *to = begin(o, "demand", "demand"),
-               *days = json_object_get(m->c->tariff, "normal_days");
-        enum verdict v = check_members(m, o, "rate tiers measures_peak proration");
+        json_t *to, *rates = json_object_get(o, "rates"), *tiers;
+        enum verdict v = check_members(m, o, "rate rates tiers measures_peak proration unit");
 
-        copy(to, o, "rate", "rate");
-        copy(to, o, "tiers", "tiers");
-        if (strcmp(proration, "rate*calc_days/normal_days") == 0 && days) {
-                json_object_set_new(to, "proration", json_string("days"));
-                json_object_set(to, "proration_days", days);
-        } else if (*proration && !map_month_days(proration, to)) {
-                v = case_unsupported(m->c, "proration \"%s\" of a demand charge", proration);
+        if (v == CASE_PASS && json_is_object(rates)) {
+                m->quantity = "peak_kw";
+                return map_named_rates(m, o, rates);
         }
+        to = begin(o, "demand", "demand");
+        copy(to, o, "rate", "rate");
+        if (json_object_get(o, "tiers")) {
+                if (v == CASE_PASS)
+                        v = map_tier_list(m, json_object_get(o, "tiers"), &tiers);
+                if (v == CASE_PASS)
+                        json_object_set_new(to, "tiers", tiers);
+        }
+        if (v == CASE_PASS && *proration && !rule_proration(m->c, proration, to))
+                v = case_unsupported(m->c, "proration \"%s\" of a demand charge", proration);
         if (!m->demand)
                 m->demand = json_object();
-        if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+        return finish(m, to, v);
 }
 
 static enum verdict map_ratchet(struct mapping *m, json_t *o)
 {
         json_t *ratchet = json_object();
         enum verdict v =
-                check_members(m, o, "percent peak_taken_from_months lookback_months minimum_kw");
+                check_members(m, o, "percent percent_by_month peak_taken_from_months months "
+                                    "lookback_months minimum_kw use_current_month contract_percent");
 
         copy(ratchet, o, "percent", "percent");
+        copy(ratchet, o, "percent_by_month", "percent_by_month");
+        copy(ratchet, o, "months", "months");
+        copy(ratchet, o, "use_current_month",
+             json_is_array(json_object_get(o, "use_current_month")) ? "use_current_by_month"
+                                                                    : "use_current");
         copy(ratchet, o, "peak_taken_from_months", "months");
         copy(ratchet, o, "lookback_months", "lookback_months");
         if (!m->demand)
                 m->demand = json_object();
         json_object_set_new(m->demand, "ratchet", ratchet);
         copy(m->demand, o, "minimum_kw", "minimum");
+        copy(m->demand, o, "contract_percent", "contract_percent");
         return v;
 }
 
@@ -335,164 +460,294 @@ static enum verdict map_demand_flat(struct mapping *m, json_t *o)
         return v;
 }
 
+/* Members that mean the same in a document, tiers aside. */
 static enum verdict map_plain(struct mapping *m, json_t *o, const char *type, const char *members)
 {
-        json_t *to = begin(o, type, type);
+        json_t *to = begin(o, type, type), *value, *tiers;
         enum verdict v = check_members(m, o, members);
         const char *key;
-        json_t *value;
 
-        set_quantity(m, o, to);
         json_object_foreach(o, key, value)
         {
-                if (is_known(members, key))
+                bool list = strcmp(key, "tiers") == 0 || strcmp(key, "bands") == 0;
+
+                if (v != CASE_PASS || is_known("type code note unit when", key))
+                        continue;
+                if (list)
+                        v = map_tier_list(m, value, &tiers);
+                if (list)
+                        json_object_set_new(to, "tiers", tiers);
+                else
                         json_object_set(to, key, value);
         }
         if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
+                v = set_quantity(m, o, to);
+        return finish(m, to, v);
+}
+
+static enum verdict map_package(struct mapping *m, json_t *o)
+{
+        return map_plain(m, o, "package", "package_size amount free_units unit when");
+}
+
+static enum verdict map_tiered_percentage(struct mapping *m, json_t *o)
+{
+        return map_plain(m, o, "tiered_percentage", "tiers unit when");
+}
+
+/* One case of a slab switch: prices and a fixed charge, or whole components. */
+static enum verdict map_slab_case(struct mapping *m, json_t *from, const char *code,
+                                  const char *quantity, json_t *slab)
+{
+        struct mapping inner = *m;
+        enum verdict v = CASE_PASS;
+        char fixed[80];
+        json_t *tiers, *part;
+        const char *key;
+
+        inner.components = json_array();
+        json_object_set_new(slab, "components", inner.components);
+        json_object_foreach(from, key, part)
+        {
+                if (!is_known("upto tiers rate fixed amount components note name", key))
+                        return case_unsupported(m->c, "member %s of a slab", key);
+        }
+        copy(slab, from, "upto", "upto");
+        if (json_object_get(from, "tiers") || json_object_get(from, "rate")) {
+                json_t *energy = json_pack("{s:s, s:s, s:s}", "type", "energy", "code", code,
+                                           "quantity", quantity);
+
+                copy(energy, from, "rate", "rate");
+                if (json_object_get(from, "tiers")) {
+                        v = map_tier_list(m, json_object_get(from, "tiers"), &tiers);
+                        json_object_set_new(energy, "tiers", tiers);
+                }
+                if (v == CASE_PASS)
+                        v = map_limits(m, "tier_limits", energy);
+                json_array_append_new(inner.components, energy);
+        }
+        snprintf(fixed, sizeof(fixed), "%s_fixed", code);
+        part = json_object_get(from, "fixed") ? json_object_get(from, "fixed")
+                                              : json_object_get(from, "amount");
+        if (part)
+                json_array_append_new(inner.components,
+                                      json_pack("{s:s, s:s, s:O}", "type", "fixed", "code", fixed,
+                                                "amount", part));
+        if (v == CASE_PASS && json_object_get(from, "components"))
+                v = map_list(&inner, json_object_get(from, "components"));
+        m->demand = inner.demand;
+        m->quantities = inner.quantities;
         return v;
 }
 
 static enum verdict map_slab(struct mapping *m, json_t *o)
 {
         json_t *to = begin(o, "slab_switch", "slab"), *cases = json_array(), *v;
-        enum verdict verdict = check_members(m, o, "by cases");
+        enum verdict verdict = check_members(m, o, "by cases unit");
         const char *code = case_member(to, "code"), *by = case_member(o, "by");
+        const char *quantity = unit_quantity(m, *by ? by : case_member(o, "unit"));
         size_t i;
 
-        json_object_set_new(to, "quantity", json_string(*by ? by : m->quantity));
         json_object_set_new(to, "cases", cases);
+        if (verdict == CASE_PASS && !quantity)
+                verdict = case_unsupported(m->c, "a slab switch by %s", by);
+        if (quantity)
+                json_object_set_new(to, "quantity", json_string(quantity));
+        if (verdict == CASE_PASS)
+                verdict = map_limits(m, "tier_limits", to);
         json_array_foreach(json_object_get(o, "cases"), i, v)
         {
-                json_t *parts = json_array();
-                json_t *slab = json_pack("{s:o}", "components", parts);
-                char fixed[80];
+                json_t *slab = json_object();
 
-                copy(slab, v, "upto", "upto");
                 json_array_append_new(cases, slab);
-                if (json_object_get(v, "tiers")) {
-                        json_t *energy = json_pack("{s:s, s:s, s:O}", "type", "energy", "code",
-                                                   code, "tiers", json_object_get(v, "tiers"));
-
-                        json_object_set_new(energy, "quantity",
-                                            json_string(*by ? by : m->quantity));
-                        json_array_append_new(parts, energy);
-                }
-                snprintf(fixed, sizeof(fixed), "%s_fixed", code);
-                if (json_object_get(v, "fixed"))
-                        json_array_append_new(parts, json_pack("{s:s, s:s, s:O}", "type", "fixed",
-                                                               "code", fixed, "amount",
-                                                               json_object_get(v, "fixed")));
+                if (verdict == CASE_PASS)
+                        verdict = map_slab_case(m, v, code, quantity, slab);
         }
-        if (verdict == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return verdict;
+        return finish(m, to, verdict);
 }
 
 static enum verdict map_rebate(struct mapping *m, json_t *o)
 {
-        json_t *to = begin(o, "energy", "rebate");
-        enum verdict v = check_members(m, o, "bands");
+        json_t *to = begin(o, "energy", "rebate"), *tiers,
+               *bands = json_object_get(o, "bands") ? json_object_get(o, "bands")
+                                                    : json_object_get(o, "tiers");
+        enum verdict v = check_members(m, o, "bands tiers unit when");
 
-        set_quantity(m, o, to);
-        copy(to, o, "bands", "tiers");
+        if (v == CASE_PASS)
+                v = set_quantity(m, o, to);
+        if (v == CASE_PASS) {
+                v = map_tier_list(m, bands, &tiers);
+                json_object_set_new(to, "tiers", tiers);
+        }
         json_object_set_new(to, "mode", json_string("volume"));
-        json_object_set_new(to, "subtract", json_true());
+        /* A rebate written as a negative price is one already. */
+        if (json_number_value(json_object_get(json_array_get(bands, 0), "rate")) >= 0)
+                json_object_set_new(to, "subtract", json_true());
         if (v == CASE_PASS)
                 v = map_limits(m, "bands", to);
-        if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+        return finish(m, to, v);
 }
 
 static enum verdict map_band_fixed(struct mapping *m, json_t *o)
 {
-        json_t *to = begin(o, "band_fixed", "band");
-        enum verdict v = check_members(m, o, "bands tiers");
+        json_t *to = begin(o, "band_fixed", "band"), *tiers,
+               *bands = json_object_get(o, "bands") ? json_object_get(o, "bands")
+                                                    : json_object_get(o, "tiers");
+        enum verdict v = check_members(m, o, "bands tiers unit when");
 
-        set_quantity(m, o, to);
-        copy(to, o, "tiers", "tiers");
-        copy(to, o, "bands", "tiers");
         if (v == CASE_PASS)
-                return add(m, to);
-        json_decref(to);
-        return v;
+                v = set_quantity(m, o, to);
+        if (v == CASE_PASS) {
+                v = map_tier_list(m, bands, &tiers);
+                json_object_set_new(to, "tiers", tiers);
+        }
+        if (v == CASE_PASS)
+                v = map_limits(m, "bands", to);
+        return finish(m, to, v);
 }
 
 /* rate_per_60: the price is for 60 units. */
 static enum verdict map_increment(struct mapping *m, json_t *o)
 {
         json_t *to = begin(o, "increment", "increment"), *v;
+        enum verdict verdict = set_quantity(m, o, to);
         const char *key;
         unsigned per;
 
-        set_quantity(m, o, to);
         copy(to, o, "first", "first");
         copy(to, o, "then", "then");
+        copy(to, o, "rate", "rate");
         json_object_foreach(o, key, v)
         {
                 if (sscanf(key, "rate_per_%6u", &per) == 1) {
                         json_object_set(to, "rate", v);
                         json_object_set_new(to, "per_units", json_integer(per));
-                } else if (!is_known("type code note first then", key)) {
-                        json_decref(to);
-                        return case_unsupported(m->c, "member %s of an increment component", key);
+                } else if (!is_known("type code note first then rate unit when", key)) {
+                        verdict = case_unsupported(m->c, "member %s of an increment component",
+                                                   key);
                 }
         }
+        return finish(m, to, verdict);
+}
+
+static enum verdict map_minimum(struct mapping *m, json_t *o)
+{
+        const char *proration = case_member(o, "proration");
+        json_t *to = begin(o, "minimum_bill", "minimum_bill");
+        enum verdict v = check_members(m, o, "amount per of proration annual");
+
+        copy(to, o, "amount", "amount");
+        copy(to, o, "per", "per");
+        copy(to, o, "of", "of");
+        copy(to, o, "annual", "annual");
+        if (v == CASE_PASS && *proration && !rule_proration(m->c, proration, to))
+                v = case_unsupported(m->c, "proration \"%s\" of a minimum", proration);
+        return finish(m, to, v);
+}
+
+static enum verdict map_given(struct mapping *m, json_t *o)
+{
+        json_t *to = begin(o, "given", "given");
+        enum verdict v = check_members(m, o, "amount");
+
+        copy(to, o, "amount", "amount");
+        return finish(m, to, v);
+}
+
+/* Types and members as they stand in a document; the loader names what it does not know. */
+static enum verdict map_native(struct mapping *m, json_t *o)
+{
+        json_t *to = json_deep_copy(o);
+
+        if (!json_object_get(to, "code"))
+                json_object_set(to, "code", json_object_get(to, "type"));
+        if (is_known("over_contract", case_member(o, "type")) && !m->demand)
+                m->demand = json_object();
         return add(m, to);
 }
 
 static enum verdict map_one(struct mapping *m, json_t *o)
 {
         static const struct {
-                const char *type;
+                const char *types;
                 enum verdict (*map)(struct mapping *m, json_t *o);
-        } types[] = { { "tiered", map_tiered },        { "rate", map_rate },
-                      { "fixed", map_fixed },          { "percent", map_percent },
-                      { "demand", map_demand },        { "demand_flat", map_demand_flat },
-                      { "ratchet", map_ratchet },      { "slab_switch", map_slab },
-                      { "volume_rebate", map_rebate }, { "band_fixed", map_band_fixed },
-                      { "increment", map_increment } };
+        } types[] = { { "tiered block_rate", map_tiered },
+                      { "rate flat_rate volumetric", map_rate },
+                      { "fixed service_charge", map_fixed },
+                      { "percent tax surcharge", map_percent },
+                      { "demand demand_tou", map_demand },
+                      { "demand_flat", map_demand_flat },
+                      { "ratchet", map_ratchet },
+                      { "slab_switch", map_slab },
+                      { "volume_rebate", map_rebate },
+                      { "band_fixed", map_band_fixed },
+                      { "increment", map_increment },
+                      { "package", map_package },
+                      { "tiered_percentage", map_tiered_percentage },
+                      { "minimum_bill minimum", map_minimum },
+                      { "net_energy", map_net_energy },
+                      { "given", map_given },
+                      { "energy power_factor over_contract net_metering", map_native } };
         const char *type = case_member(o, "type");
 
         for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
-                if (strcmp(types[i].type, type) == 0)
+                if (*type && is_known(types[i].types, type))
                         return types[i].map(m, o);
-        if (strcmp(type, "package") == 0)
-                return map_plain(m, o, type, "package_size amount free_units");
-        if (strcmp(type, "tiered_percentage") == 0)
-                return map_plain(m, o, type, "tiers");
-        if (strcmp(type, "minimum_bill") == 0 || strcmp(type, "given") == 0) {
-                json_t *to = begin(o, type, type);
-
-                copy(to, o, "amount", "amount");
-                return check_members(m, o, "amount") == CASE_PASS
-                               ? add(m, to)
-                               : (json_decref(to), CASE_UNSUPPORTED);
-        }
         return case_unsupported(m->c, "component type %s", *type ? type : "(none)");
 }
 
-enum verdict map_components(struct mapping *m, json_t *list)
+static enum verdict map_list(struct mapping *m, json_t *list)
 {
-        json_t *v, *minimum = json_object_get(m->c->tariff, "minimum_bill");
-        json_t *ratchet = json_object_get(m->c->tariff, "ratchet");
-        enum verdict verdict;
+        json_t *v;
         size_t i;
 
         json_array_foreach(list, i, v)
         {
-                verdict = map_one(m, v);
+                enum verdict verdict = map_one(m, v);
+
                 if (verdict != CASE_PASS)
                         return verdict;
         }
-        if (ratchet && (verdict = map_ratchet(m, ratchet)) != CASE_PASS)
-                return verdict;
-        if (minimum)
+        return CASE_PASS;
+}
+
+/* Members beside the components. */
+static enum verdict check_tariff(struct mapping *m)
+{
+        static const char known[] =
+                "components proration minimum_bill ratchet normal_days bill_frequency context note "
+                "notes name schema source valid_from valid_to month_days";
+        static const char rules[] = "tier_limits bands fixed when always note";
+        const char *key;
+        json_t *v;
+
+        json_object_foreach(m->c->tariff, key, v)
+        {
+                if (!is_known(known, key))
+                        return case_unsupported(m->c, "member %s of the tariff", key);
+        }
+        json_object_foreach(json_object_get(m->c->tariff, "proration"), key, v)
+        {
+                if (!is_known(rules, key))
+                        return case_unsupported(m->c, "proration of %s", key);
+        }
+        return CASE_PASS;
+}
+
+enum verdict map_components(struct mapping *m, json_t *list)
+{
+        json_t *minimum = json_object_get(m->c->tariff, "minimum_bill");
+        json_t *ratchet = json_object_get(m->c->tariff, "ratchet");
+        enum verdict verdict = check_tariff(m);
+
+        if (verdict == CASE_PASS)
+                verdict = map_list(m, list);
+        if (verdict == CASE_PASS && ratchet)
+                verdict = map_ratchet(m, ratchet);
+        if (verdict == CASE_PASS && json_is_object(minimum))
+                return map_minimum(m, minimum);
+        if (verdict == CASE_PASS && minimum)
                 return add(m, json_pack("{s:s, s:s, s:O}", "type", "minimum_bill", "code",
                                         "minimum_bill", "amount", minimum));
-        return CASE_PASS;
+        return verdict;
 }

@@ -46,6 +46,23 @@ static void engine(void)
         run_file("bills/engine.json", 33);
 }
 
+/* Other words for the same rules, units, conditions; what must be refused. */
+static void words(void)
+{
+        char path[512], *text = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&text, &n);
+
+        snprintf(path, sizeof(path), "%s/tests/unit/rating/words.json", getenv("HEADRACE_SOURCE"));
+        CU_ASSERT_EQUAL(tariff_cases_run(path, out), 0);
+        fclose(out);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "15 passed, 0 failed, 0 unsupported\n"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "must be above the limit of the tier before"));
+        if (!strstr(text, " 0 failed, 0 unsupported"))
+                fputs(text, stdout);
+        free(text);
+}
+
 /* The runner itself must see a wrong bill, an unknown kind and a file that is none. */
 static void finds_what_is_wrong(void)
 {
@@ -151,5 +168,5 @@ static void knows_rules_in_other_words(void)
 }
 
 HR_TESTS("tariff cases", { "finds what is wrong", finds_what_is_wrong },
-         { "knows rules in other words", knows_rules_in_other_words }, { "published", published },
+         { "knows rules in other words", knows_rules_in_other_words }, { "words", words }, { "published", published },
          { "derived", derived }, { "water", water }, { "engine", engine })
