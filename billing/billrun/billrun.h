@@ -46,6 +46,10 @@ void load_deinit(struct load *l);
 /* The next @limit contracts of a run after contract @after, with everything but those already
  * billed filled in. l->n = 0 when there are no more. */
 enum hr_status load_run_batch(struct load *l, const char *run, int64_t after, int limit);
+/* Like load_run_batch() for other work: @branch_sql with parameter @branch gives the row of a
+ * sql_run_branch, @sql the rows of a sql_batch_contracts. */
+enum hr_status load_spans(struct load *l, const char *branch_sql, const char *branch,
+                          const char *sql, size_t n, const char *const params[]);
 /* What bill @bill was computed from, as it froze it; readings as they are stored now. l->n is 0 for
  * an unknown bill. */
 enum hr_status load_frozen(struct load *l, const char *bill);
@@ -61,6 +65,7 @@ void save_bill_json(struct buf *out, const struct load *l, const struct load_con
 enum hr_status billrun_job_run(struct hr_call *call, struct hr_job *job);
 enum hr_status billrun_job_issue(struct hr_call *call, struct hr_job *job);
 enum hr_status billrun_op_replay(struct hr_call *call);
+enum hr_status billrun_op_explain(struct hr_call *call);
 /* Replies with column "doc" of the first row; 404 @code when there is no row. */
 enum hr_status billrun_reply_doc(struct hr_call *call, const struct hr_rows *rows,
                                  const char *param);

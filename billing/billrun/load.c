@@ -578,15 +578,22 @@ static enum hr_status load_details(struct load *l)
         return s == HR_OK ? load_wanted(l) : s;
 }
 
+enum hr_status load_spans(struct load *l, const char *branch_sql, const char *branch,
+                          const char *sql, size_t n, const char *const params[])
+{
+        enum hr_status s = load_branch(l, branch_sql, branch);
+
+        if (s == HR_OK)
+                s = load_contracts(l, sql, n, params);
+        return s == HR_OK && l->n > 0 ? load_details(l) : s;
+}
+
 enum hr_status load_run_batch(struct load *l, const char *run, int64_t after, int limit)
 {
         const char *params[] = { run, billrun_host->format(l->call, "%lld", (long long)after),
                                  billrun_host->format(l->call, "%d", limit) };
-        enum hr_status s = load_branch(l, sql_run_branch, run);
 
-        if (s == HR_OK)
-                s = load_contracts(l, sql_batch_contracts, 3, params);
-        return s == HR_OK && l->n > 0 ? load_details(l) : s;
+        return load_spans(l, sql_run_branch, run, sql_batch_contracts, 3, params);
 }
 
 /* ---- a bill as it was frozen ---- */

@@ -236,13 +236,6 @@ static enum hr_status op_bill_show(struct hr_call *call)
         return query_doc(call, sql_bill_show, 1, names, "bill");
 }
 
-static enum hr_status op_bill_explain(struct hr_call *call)
-{
-        static const char *const names[] = { "bill" };
-
-        return query_doc(call, sql_bill_explain, 1, names, "bill");
-}
-
 static enum hr_status op_bill_release(struct hr_call *call)
 {
         const char *params[] = { billrun_host->param(call, "bill"), billrun_host->actor(call),
@@ -403,7 +396,7 @@ static const struct hr_operation operations[] = {
           "lines:line,label,quantity,unit,price,amount" },
         { "bill.explain", "bill.read", "GET", "/v1/bills/{bill}/explain", "bill explain BILL",
           "Each line with readings, tariff version and steps; why it differs from the last bill",
-          bill_params, HR_OP_READ, op_bill_explain },
+          bill_params, HR_OP_READ, billrun_op_explain },
         { "bill.replay", "bill.read", "GET", "/v1/bills/{bill}/replay", "bill replay BILL",
           "Compute a bill again from what it froze and name every byte that differs", bill_params,
           HR_OP_READ, billrun_op_replay, "differences:what,stored,computed" },

@@ -166,12 +166,13 @@ with b as (
                upper(p.period) - lower(p.period) as d0, lower(p.period) as from0, upper(p.period) as to0
         from billing.bill b left join billing.bill p on p.bill_id = b.previous_bill_id
         where b.bill_id = $1::bigint
+), p as (
+        -- $2: this bill at the previous bill's prices, null when they are the same; $3: share of both
+        -- bills' use that is estimated, in millionths. By use is the rest, so that the four add up.
+        select b.*, total - coalesce($2::bigint, total) as by_price,
+               round(t0 * (days - d0)::numeric / nullif(d0, 0))::bigint as by_days from b
 ), e as (
-        -- Days, then use per day at the old mean price; prices, tiers and taxes are the rest: the
-        -- three add up to the difference.
-        select b.*, round(t0 * (days - d0)::numeric / d0) as by_days,
-               case when q0 > 0 then round(t0 / q0 * (quantity - q0 * days / d0)) else 0 end as by_use
-        from b
+        select p.*, round((total - t0 - by_price - by_days) * $3::numeric / 1000000)::bigint as by_estimates from p
 )
 select jsonb_build_object('bill', e.bill_id, 'state', e.state, 'from', lower(e.period), 'to', upper(e.period),
         'days', e.days, 'total', e.total, 'currency', e.currency, 'minor_digits', n.minor_digits,
@@ -188,9 +189,15 @@ select jsonb_build_object('bill', e.bill_id, 'state', e.state, 'from', lower(e.p
                 from billing.bill_line l where l.bill_id = e.bill_id),
         'comparison', case when e.t0 is not null then jsonb_build_object('previous_bill', e.previous_bill_id,
                 'from', e.from0, 'to', e.to0, 'days', e.d0, 'quantity', e.q0, 'total', e.t0,
-                'difference', e.total - e.t0, 'by_days', e.by_days, 'by_use', e.by_use,
-                'by_price', e.total - e.t0 - e.by_days - e.by_use) end)::text as doc
+                'difference', e.total - e.t0, 'by_days', e.by_days,
+                'by_use', e.total - e.t0 - e.by_price - e.by_days - e.by_estimates,
+                'by_price', e.by_price, 'by_estimates', e.by_estimates,
+                'use_a_day', round(e.quantity / e.days, 3), 'previous_use_a_day', round(e.q0 / nullif(e.d0, 0), 3),
+                'estimated_share', round($3::numeric / 10000, 1)) end)::text as doc
 from e join core.branch n using (branch_id)
+
+-- name: bill_previous
+select previous_bill_id from billing.bill where bill_id = $1::bigint
 
 -- name: bill_release
 update billing.bill set state = 'draft', released_by = $2, released_at = now(), release_reason = $3

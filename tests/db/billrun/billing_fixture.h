@@ -134,7 +134,11 @@ static inline void billing_open(int contracts)
                 "crm/customer/customer.so",   "billing/tariff/tariff.so",
                 "billing/vee/vee.so",         "billing/ledger/ledger.so",
                 "billing/billrun/billrun.so", "billing/invoice/invoice.so",
-                "billing/payment/payment.so", NULL
+                "billing/payment/payment.so",
+#ifdef BILLING_FIXTURE_BILLOPS
+                "billing/billops/billops.so",
+#endif
+                NULL
         };
 
         f = fixture_new(plugins);
