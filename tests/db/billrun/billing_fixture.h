@@ -130,12 +130,15 @@ static inline void town(int n)
 
 static inline void billing_open(int contracts)
 {
-        static const char *const plugins[] = {
-                "crm/customer/customer.so",   "billing/tariff/tariff.so",
-                "billing/vee/vee.so",         "billing/ledger/ledger.so",
-                "billing/billrun/billrun.so", "billing/invoice/invoice.so",
-                "billing/payment/payment.so", NULL
-        };
+        static const char *const plugins[] = { "crm/customer/customer.so",
+                                               "billing/tariff/tariff.so",
+                                               "billing/vee/vee.so",
+                                               "billing/ledger/ledger.so",
+                                               "billing/billrun/billrun.so",
+                                               "billing/invoice/invoice.so",
+                                               "billing/payment/payment.so",
+                                               "billing/einvoice/einvoice.so",
+                                               NULL };
 
         f = fixture_new(plugins);
         fixture_branch(f, 1, "HN", "Asia/Ho_Chi_Minh", "VND", 0);
