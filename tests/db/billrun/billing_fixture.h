@@ -134,7 +134,7 @@ static inline void billing_open(int contracts)
                 "crm/customer/customer.so",   "billing/tariff/tariff.so",
                 "billing/vee/vee.so",         "billing/ledger/ledger.so",
                 "billing/billrun/billrun.so", "billing/invoice/invoice.so",
-                "billing/payment/payment.so",
+                "billing/payment/payment.so", "billing/einvoice/einvoice.so",
 #ifdef BILLING_FIXTURE_BILLOPS
                 "billing/billops/billops.so",
 #endif
