@@ -45,6 +45,7 @@ enum hr_status ops_run_review(struct hr_call *call);
 enum hr_status ops_run_reviews(struct hr_call *call);
 enum hr_status ops_run_undo(struct hr_call *call);
 enum hr_status ops_run_release(struct hr_call *call);
+enum hr_status ops_run_hold(struct hr_call *call);
 enum hr_status ops_run_monitor(struct hr_call *call);
 enum hr_status ops_run_resume(struct hr_call *call);
 enum hr_status ops_bill_hold(struct hr_call *call);

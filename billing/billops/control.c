@@ -109,6 +109,15 @@ enum hr_status ops_run_release(struct hr_call *call)
         return s == HR_OK ? ops_doc(call, sql_run_release, 5, names, "run") : s;
 }
 
+enum hr_status ops_run_hold(struct hr_call *call)
+{
+        static const char *const names[] = { "run", "cause", "over", "reason", "@actor" };
+        struct hr_rows *rows;
+        enum hr_status s = run_state(call, &rows);
+
+        return s == HR_OK ? ops_doc(call, sql_run_hold_many, 5, names, "run") : s;
+}
+
 enum hr_status ops_run_resume(struct hr_call *call)
 {
         const char *run = billrun_host->param(call, "run");
@@ -132,7 +141,7 @@ enum hr_status ops_bill_hold(struct hr_call *call)
         const char *params[] = { bill, billrun_host->param(call, "reason"),
                                  billrun_host->actor(call) };
         struct hr_rows *rows;
-        enum hr_status s = billrun_host->query(call, sql_run_hold, 3, params, &rows);
+        enum hr_status s = billrun_host->query(call, sql_bill_hold, 3, params, &rows);
         char *doc;
 
         if (s != HR_OK)

@@ -134,6 +134,14 @@ static const struct hr_param run_release_params[] = {
         REASON,
         { 0 },
 };
+static const struct hr_param run_hold_params[] = {
+        ID("run", "Number of the bill run"),
+        { "cause", HR_TEXT, HR_BODY, false, "Drafts with this noted cause" },
+        { "over", HR_INT, HR_BODY, false, "Drafts over this amount, minor units", NULL, 0,
+          INT64_MAX },
+        REASON,
+        { 0 },
+};
 static const struct hr_param bill_hold_params[] = { ID("bill", "Number of the bill"),
                                                     REASON,
                                                     { 0 } };
@@ -314,6 +322,9 @@ static const struct hr_operation operations[] = {
         { "run.release", "bill.write", "POST", "/v1/runs/{run}/release", "run release RUN",
           "Let held bills of a run go: one, those of one cause, or all", run_release_params,
           HR_OP_WRITE, ops_run_release },
+        { "run.hold", "bill.write", "POST", "/v1/runs/{run}/hold", "run hold RUN",
+          "Hold back a run's drafts of one cause or over an amount", run_hold_params, HR_OP_WRITE,
+          ops_run_hold },
         { "run.monitor", "run.read", "GET", "/v1/runs/{run}/monitor", "run monitor RUN",
           "Progress of a run: rate, errors, time left", run_params, HR_OP_READ, ops_run_monitor },
         { "run.resume", "run.write", "POST", "/v1/runs/{run}/resume", "run resume RUN",

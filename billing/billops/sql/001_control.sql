@@ -315,6 +315,23 @@ begin
         return v_n;
 end $$;
 
+-- Holds every draft of a run that has cause @p_exception (a note) or is over @p_over, or both.
+create function billing.hold_many(p_run bigint, p_exception text, p_over bigint, p_reason text, p_actor text)
+returns bigint language plpgsql as $$
+declare v_n bigint;
+begin
+        if p_exception is null and p_over is null then
+                raise exception 'Say which bills: a cause, an amount they are over, or both' using errcode = 'HR001';
+        end if;
+        update billing.bill set state = 'held', exceptions = exceptions || jsonb_build_array(jsonb_build_object(
+                'code', 'manual', 'text', p_reason, 'hard', false, 'by', p_actor))
+        where run_id = p_run and state = 'draft' and (p_over is null or abs(total) > p_over)
+          and (p_exception is null or exists (select from jsonb_array_elements(exceptions) e
+                                              where e->>'code' = p_exception));
+        get diagnostics v_n = row_count;
+        return v_n;
+end $$;
+
 -- Releases one bill, or all with cause @p_exception, or all that may be released. A bill with a
 -- hard cause, or with another cause than the one named, stays held.
 create function billing.release_bills(p_run bigint, p_bill bigint, p_exception text, p_reason text, p_actor text)
@@ -329,6 +346,9 @@ begin
         get diagnostics v_n = row_count;
         return v_n;
 end $$;
+
+-- Few bills rest on estimates alone; finding them must not read all.
+create index on billing.determinant (bill_id) where status = 'estimated';
 
 do $$
 declare t text;

@@ -23,7 +23,7 @@ create table billing.rebill_item (
         nth        smallint not null,                    -- of the contract's bills in this list, oldest first
         chained    boolean not null default false,       -- here because an earlier bill of the list hands on a balance
         period     daterange not null,
-        old_total  bigint not null, old_digest text not null,
+        old_total  bigint not null, old_digest text,      -- the digest is taken by the simulation
         new_total  bigint, new_digest text, new_quantity numeric,
         new_bill_id bigint references billing.bill,
         state      text not null default 'open' check (state in ('open', 'ready', 'unchanged', 'failed', 'done')),
@@ -99,8 +99,8 @@ begin
         end if;
         insert into billing.rebill (branch_id, mode, reason, created_by) values (p_branch, p_mode, p_reason, p_actor)
         returning rebill_id into v_id;
-        insert into billing.rebill_item (rebill_id, bill_id, branch_id, contract_id, nth, period, old_total, old_digest)
-        select v_id, b.bill_id, b.branch_id, b.contract_id, 0, b.period, b.total, billing.bill_digest(b.bill_id)
+        insert into billing.rebill_item (rebill_id, bill_id, branch_id, contract_id, nth, period, old_total)
+        select v_id, b.bill_id, b.branch_id, b.contract_id, 0, b.period, b.total
         from billing.bill b join crm.contract c using (contract_id)
         where b.branch_id = p_branch and b.state = 'issued'
           and (p_bills is null or b.bill_id = any (p_bills))
@@ -119,8 +119,8 @@ begin
         -- Later bills begin with the balance an earlier one hands on (energy banks, credits).
         if p_mode = 'rebill' then
                 insert into billing.rebill_item (rebill_id, bill_id, branch_id, contract_id, nth, chained, period,
-                                                 old_total, old_digest)
-                select v_id, b.bill_id, b.branch_id, b.contract_id, 0, true, b.period, b.total, billing.bill_digest(b.bill_id)
+                                                 old_total)
+                select v_id, b.bill_id, b.branch_id, b.contract_id, 0, true, b.period, b.total
                 from (select i.contract_id, min(lower(i.period)) as first
                       from billing.rebill_item i join billing.bill o using (bill_id)
                       where i.rebill_id = v_id and o.carry <> '[]' group by i.contract_id) f
@@ -225,12 +225,14 @@ $$;
 create function billing.rebill_simulated(p_rebill bigint, p_results jsonb) returns void language sql as $$
         with x as (select * from jsonb_to_recordset(p_results) as x(bill bigint, contract bigint, total bigint,
                         quantity numeric, digest text, fault text)),
-        bad as (select distinct on (contract) contract, fault from x where fault is not null order by contract, bill)
+        bad as (select distinct on (contract) contract, fault from x where fault is not null order by contract, bill),
+        o as (select x.*, b.fault as stopped, billing.bill_digest(x.bill) as old from x left join bad b using (contract))
         update billing.rebill_item i set new_total = x.total, new_digest = x.digest, new_quantity = x.quantity,
-                state = case when b.fault is not null then 'failed'
-                             when x.digest = i.old_digest then 'unchanged' else 'ready' end,
-                note = coalesce(x.fault, b.fault, '')
-        from x left join bad b using (contract)
+                old_digest = x.old,
+                state = case when x.stopped is not null then 'failed'
+                             when x.digest = x.old then 'unchanged' else 'ready' end,
+                note = coalesce(x.fault, x.stopped, '')
+        from o x
         where i.rebill_id = p_rebill and i.bill_id = x.bill
 $$;
 

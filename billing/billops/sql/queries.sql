@@ -109,9 +109,12 @@ where run_id = $1::bigint
 update billing.run set state = 'draft' where run_id = $1::bigint and state = 'approved'
 returning jsonb_build_object('run', run_id, 'state', state, 'undone', undone)::text as doc
 
--- name: run_hold
+-- name: bill_hold
 select billing.hold_bills(b.run_id, b.bill_id, $2, $3) as n, b.bill_id, b.state
 from billing.bill b where b.bill_id = $1::bigint
+
+-- name: run_hold_many
+select jsonb_build_object('run', $1::bigint, 'held', billing.hold_many($1::bigint, $2, $3::bigint, $4, $5))::text as doc
 
 -- name: run_release
 select jsonb_build_object('run', $1::bigint, 'released', billing.release_bills($1::bigint, $2::bigint, $3, $4, $5))::text as doc
@@ -242,7 +245,12 @@ order by c.contract_id
 select billing.save_trial($1::bigint, $2::jsonb)
 
 -- name: trial_done
-update billing.trial set done_at = now() where trial_id = $1::bigint
+-- The branch's trial runs before the last five go; accruals stay.
+with d as (update billing.trial set done_at = now() where trial_id = $1::bigint returning branch_id)
+delete from billing.trial t using d
+where t.branch_id = d.branch_id and t.kind = 'run' and t.done_at is not null and t.trial_id not in (
+        select x.trial_id from billing.trial x where x.branch_id = d.branch_id and x.kind = 'run'
+        order by x.trial_id desc limit 5)
 
 -- name: job_state
 select coalesce(($2::jsonb->>'after')::bigint, 0) as after, coalesce(($2::jsonb->>'done')::bigint, 0) as done,
@@ -473,7 +481,9 @@ from (
         select b.code, c.number, p.address, m.serial, e.n, o.estimate_limit,
                (select min(lower(x.period)) from (select period from billing.bill y where y.contract_id = c.contract_id
                         and y.state = 'issued' order by lower(period) desc limit e.n) x) as since
-        from crm.contract c
+        from (select distinct x.contract_id from billing.determinant d join billing.bill x using (bill_id)
+              where d.status = 'estimated' and x.state = 'issued') h
+        join crm.contract c using (contract_id)
         join core.branch b using (branch_id)
         join crm.service_point s using (service_point_id) join crm.premise p using (premise_id)
         cross join lateral billing.policy_of(c.branch_id) o

@@ -1,6 +1,10 @@
 -- name: report_control
 -- A run's bills by tariff and class. What is held or was left out is counted, not added up.
-select c.tariff, c.class, b.unit,
+with b as (
+        select x.*, coalesce(nullif(x.unit, ''), max(x.unit) over (partition by c.tariff, c.class)) as in_unit
+        from billing.bill x join crm.contract c using (contract_id) where x.run_id = $1::bigint
+)
+select c.tariff, c.class, b.in_unit as unit,
        count(*) filter (where b.state in ('draft', 'issued', 'reversed')) as bills,
        count(*) filter (where b.state = 'held') as held,
        count(*) filter (where b.state = 'cancelled') as left_out,
@@ -15,10 +19,9 @@ select c.tariff, c.class, b.unit,
        coalesce(sum(b.total - p.total) filter (where b.state in ('draft', 'issued', 'reversed')), 0) as change,
        round(sum(b.total - p.total) filter (where b.state in ('draft', 'issued', 'reversed')) * 100.0
              / nullif(sum(abs(p.total)) filter (where b.state in ('draft', 'issued', 'reversed')), 0), 1) as change_percent
-from billing.bill b join crm.contract c using (contract_id)
+from b join crm.contract c using (contract_id)
 left join billing.bill p on p.bill_id = b.previous_bill_id
-where b.run_id = $1::bigint
-group by c.tariff, c.class, b.unit order by c.tariff, c.class, b.unit
+group by c.tariff, c.class, b.in_unit order by c.tariff, c.class, b.in_unit
 
 -- name: summary_control
 select jsonb_build_object('run', r.run_id, 'branch', n.code, 'state', r.state, 'from', lower(r.period), 'to', upper(r.period),
@@ -126,7 +129,7 @@ from ledger.line l
 join ledger.entry e using (entry_id)
 join core.branch n on n.branch_id = l.branch_id
 join ledger.gl_account g on g.branch_id = l.branch_id and g.code = l.gl
-left join billing.bill b on e.kind in ('bill', 'bill.reversal') and e.ref ~ '^[0-9]+$' and b.bill_id = e.ref::bigint
+left join billing.bill b on b.bill_id = case when e.kind in ('bill', 'bill.reversal') then e.ref::bigint end
 left join billing.adjustment a on e.kind in ('adjustment', 'adjustment.reversal') and a.number = e.ref
 left join crm.contract c on c.contract_id = coalesce(b.contract_id, a.contract_id)
 where (g.type = 'revenue' or l.gl = '2200') and ($1::text is null or n.code = $1)

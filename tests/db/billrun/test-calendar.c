@@ -140,7 +140,7 @@ static void test_run(void)
 /* Off-cycle and final: the same bill as in a run, and nothing left over. */
 static void test_final(void)
 {
-        char *reply;
+        char *reply, digest[80];
 
         CU_ASSERT_EQUAL(call("bill.final", "{\"contract\":\"C2\"}", &reply), 422);
         CU_ASSERT_PTR_NOT_NULL(strstr(reply, "has no end"));
@@ -159,6 +159,19 @@ static void test_final(void)
                         f, "select period || ' ' || state from billing.bill where contract_id = 3"),
                 "[2026-10-01,2026-10-21) draft");
         CU_ASSERT_EQUAL(call("bill.final", "{\"contract\":\"C3\"}", &reply), 409);
+        /* Alone it is billed as in a run, to the byte. */
+        run_of("2026-10-01", "2026-11-01", "C1");
+        snprintf(digest, sizeof digest, "%s",
+                 fixture_sql(f, "select billing.bill_digest(bill_id) from billing.bill where "
+                                "contract_id = 1"));
+        CU_ASSERT_EQUAL(run_call("maker", "run.cancel",
+                                 number("select max(run_id) from billing.run"), &reply),
+                        200);
+        run_of("2026-10-01", "2026-11-01", NULL);
+        CU_ASSERT_STRING_EQUAL(
+                fixture_sql(f, "select billing.bill_digest(bill_id) from billing.bill where "
+                               "contract_id = 1 and state = 'draft'"),
+                digest);
         CU_ASSERT_EQUAL(
                 number("select (quantity * 1000)::bigint from billing.bill where contract_id = 3"),
                 number("select sum(value) from t.reading where meter = 3 and at >= '2026-09-30 "

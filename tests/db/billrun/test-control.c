@@ -75,10 +75,9 @@ static void test_outsort(void)
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "held"), "4");
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "causes.0.code"), "estimated");
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "causes.0.held"), "2");
-        CU_ASSERT_EQUAL(
-                strtoll(fixture_json(f, reply, "causes.0.total"), NULL, 10),
-                number("select sum(total) from billing.bill b"
-                       " where contract_id in (4, 5) and b.state = 'held'"));
+        CU_ASSERT_EQUAL(strtoll(fixture_json(f, reply, "causes.0.total"), NULL, 10),
+                        number("select sum(total) from billing.bill b"
+                               " where contract_id in (4, 5) and b.state = 'held'"));
 }
 
 static void test_trial(void)
@@ -132,6 +131,23 @@ static void test_hold_release(void)
         CU_ASSERT_EQUAL(call("maker", "run.release", json, &reply), 200);
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "released"), "3");
         CU_ASSERT_EQUAL(number("select count(*) from billing.bill where state = 'held'"), 0);
+        /* In bulk: the two with a note, of which one is over the amount. */
+        snprintf(json, sizeof json, "{\"run\":%lld,\"reason\":\"all of them\"}",
+                 (long long)october);
+        CU_ASSERT_EQUAL(call("maker", "run.hold", json, &reply), 422);
+        snprintf(json, sizeof json,
+                 "{\"run\":%lld,\"cause\":\"amount\",\"over\":%s,\"reason\":\"ask them\"}",
+                 (long long)october,
+                 fixture_sql(f,
+                             "select total - 1 from billing.bill where contract_id = 7 and state = "
+                             "'draft'"));
+        CU_ASSERT_EQUAL(call("maker", "run.hold", json, &reply), 200);
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "held"), "1");
+        CU_ASSERT_STRING_EQUAL(codes(7), "held:amount,manual");
+        snprintf(json, sizeof json, "{\"run\":%lld,\"reason\":\"all looked at\"}",
+                 (long long)october);
+        CU_ASSERT_EQUAL(call("maker", "run.release", json, &reply), 200);
+        CU_ASSERT_STRING_EQUAL(codes(7), "draft:amount,manual");
         CU_ASSERT_STRING_EQUAL(fixture_sql(f, "select release_reason from billing.bill where "
                                               "contract_id = 1 and state = 'draft'"),
                                "all looked at");
