@@ -77,6 +77,7 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_TRANSPORT_CONNECT:
                 return VISIT_NO_ROUTE;
         case DLMS_E_TRANSPORT_CLOSED:
+        case DLMS_E_ASSOCIATION_CLOSED:
                 return VISIT_LOST;
         case DLMS_E_TIMEOUT_CONNECT:
         case DLMS_E_TIMEOUT_ASSOCIATE:
@@ -87,7 +88,17 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_AUTHENTICATION_KEY:
         case DLMS_E_TAG:
         case DLMS_E_HLS_REFUSED:
+        case DLMS_E_HLS_REFUSED_SECRET:
+        case DLMS_E_HLS_REFUSED_SIGNATURE:
         case DLMS_E_HLS_SERVER:
+        case DLMS_E_HLS_SERVER_SECRET:
+        case DLMS_E_HLS_SERVER_SIGNATURE:
+        case DLMS_E_HLS_CHALLENGE:
+        case DLMS_E_SIGNATURE:
+        case DLMS_E_NOT_SIGNED:
+        case DLMS_E_KEY_WRAP:
+        case DLMS_E_KEY_AGREEMENT:
+        case DLMS_E_SUITE:
         case DLMS_E_EXCEPTION_DECIPHERING:
                 return VISIT_WRONG_KEY;
         case DLMS_E_KEY_MISSING:
@@ -97,6 +108,7 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_REPLAY:
                 return VISIT_COUNTER;
         case DLMS_E_TITLE:
+        case DLMS_E_RECIPIENT:
                 return VISIT_TITLE;
         case DLMS_E_ASSOCIATION_AUTHENTICATION:
                 return VISIT_PASSWORD;
@@ -104,6 +116,8 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_ASSOCIATION_REJECTED:
         case DLMS_E_ASSOCIATION_CONTEXT:
         case DLMS_E_ASSOCIATION_TITLE:
+        case DLMS_E_ASSOCIATION_CALLING:
+        case DLMS_E_ASSOCIATION_CALLED:
         case DLMS_E_ASSOCIATION_MECHANISM:
         case DLMS_E_ASSOCIATION_REQUIRED:
         case DLMS_E_ASSOCIATION_VERSION:
@@ -568,7 +582,8 @@ static bool counter_suspect(unsigned error)
 {
         return error == DLMS_E_EXCEPTION_COUNTER || error == DLMS_E_EXCEPTION_DECIPHERING ||
                error == DLMS_E_HLS_REFUSED || error == DLMS_E_TIMEOUT_HLS ||
-               error == DLMS_E_TRANSPORT_CLOSED || error == DLMS_E_ASSOCIATION_AUTHENTICATION ||
+               error == DLMS_E_TRANSPORT_CLOSED || error == DLMS_E_ASSOCIATION_CLOSED ||
+               error == DLMS_E_ASSOCIATION_AUTHENTICATION ||
                error == DLMS_E_EXCEPTION_NOT_ALLOWED || error == DLMS_E_EXCEPTION;
 }
 

@@ -80,6 +80,24 @@ static bool read_title(const struct ber *b, struct acse_associate *a)
         return in.n == DLMS_TITLE_SIZE || in.n == 0;
 }
 
+/* A qualifier that holds something else than octets is none we can use. */
+static bool read_qualifier(const struct ber *b, struct acse_associate *a)
+{
+        struct ber in;
+
+        if (ber_inner(b, 0x04, &in)) {
+                a->qualifier = in.p;
+                a->qualifier_len = in.n;
+        }
+        return true;
+}
+
+static bool read_user_id(const struct ber *b, struct acse_associate *a)
+{
+        a->has_user_id = read_integer(b, &a->user_id);
+        return true;
+}
+
 static bool read_field(const struct ber *b, struct acse_associate *a)
 {
         bool aare = a->tag == APDU_AARE;
@@ -94,6 +112,12 @@ static bool read_field(const struct ber *b, struct acse_associate *a)
                 return !aare || read_diagnostic(b, a);
         case 0xA4: /* AARE: responding-AP-title */
                 return !aare || read_title(b, a);
+        case 0xA5: /* AARE: responding-AE-qualifier; AARQ: called-AE-invocation-id */
+                return !aare || read_qualifier(b, a);
+        case 0xA7: /* AARQ: calling-AE-qualifier; AARE: responding-AE-invocation-id */
+                return aare ? read_user_id(b, a) : read_qualifier(b, a);
+        case 0xA9: /* AARQ: calling-AE-invocation-id */
+                return aare || read_user_id(b, a);
         case 0xA6: /* AARQ: calling-AP-title */
                 return aare || read_title(b, a);
         case 0x88: /* AARE: responder-ACSE-requirements */
@@ -206,6 +230,10 @@ void acse_put_associate(struct axdr_writer *w, const struct acse_associate *a)
         }
         if (a->title)
                 put_nested(w, aare ? 0xA4 : 0xA6, 0x04, a->title, DLMS_TITLE_SIZE);
+        if (a->qualifier)
+                put_nested(w, aare ? 0xA5 : 0xA7, 0x04, a->qualifier, a->qualifier_len);
+        if (a->has_user_id)
+                put_nested(w, aare ? 0xA7 : 0xA9, 0x02, &a->user_id, 1);
         if (a->has_auth) {
                 axdr_put_byte(w, aare ? 0x88 : 0x8A);
                 axdr_put_raw(w, requirements, sizeof requirements);
@@ -232,6 +260,15 @@ enum dlms_error acse_rejection(const struct acse_associate *aare)
                 return DLMS_E_ASSOCIATION_CONTEXT;
         case ACSE_DIAG_CALLING_TITLE_NOT_RECOGNIZED:
                 return DLMS_E_ASSOCIATION_TITLE;
+        case ACSE_DIAG_CALLING_INVOCATION_NOT_RECOGNIZED:
+        case ACSE_DIAG_CALLING_QUALIFIER_NOT_RECOGNIZED:
+        case ACSE_DIAG_CALLING_AE_INVOCATION_NOT_RECOGNIZED:
+                return DLMS_E_ASSOCIATION_CALLING;
+        case ACSE_DIAG_CALLED_TITLE_NOT_RECOGNIZED:
+        case ACSE_DIAG_CALLED_INVOCATION_NOT_RECOGNIZED:
+        case ACSE_DIAG_CALLED_QUALIFIER_NOT_RECOGNIZED:
+        case ACSE_DIAG_CALLED_AE_INVOCATION_NOT_RECOGNIZED:
+                return DLMS_E_ASSOCIATION_CALLED;
         case ACSE_DIAG_MECHANISM_NOT_RECOGNISED:
                 return DLMS_E_ASSOCIATION_MECHANISM;
         case ACSE_DIAG_MECHANISM_REQUIRED:

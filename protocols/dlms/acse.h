@@ -25,6 +25,13 @@ enum acse_diagnostic {
         ACSE_DIAG_NO_REASON = 1,
         ACSE_DIAG_CONTEXT_NOT_SUPPORTED = 2,
         ACSE_DIAG_CALLING_TITLE_NOT_RECOGNIZED = 3,
+        ACSE_DIAG_CALLING_INVOCATION_NOT_RECOGNIZED = 4,
+        ACSE_DIAG_CALLING_QUALIFIER_NOT_RECOGNIZED = 5,
+        ACSE_DIAG_CALLING_AE_INVOCATION_NOT_RECOGNIZED = 6, /* user id */
+        ACSE_DIAG_CALLED_TITLE_NOT_RECOGNIZED = 7,
+        ACSE_DIAG_CALLED_INVOCATION_NOT_RECOGNIZED = 8,
+        ACSE_DIAG_CALLED_QUALIFIER_NOT_RECOGNIZED = 9,
+        ACSE_DIAG_CALLED_AE_INVOCATION_NOT_RECOGNIZED = 10,
         ACSE_DIAG_MECHANISM_NOT_RECOGNISED = 11,
         ACSE_DIAG_MECHANISM_REQUIRED = 12,
         ACSE_DIAG_AUTHENTICATION_FAILURE = 13,
@@ -38,6 +45,12 @@ struct acse_associate {
         bool has_auth;        /* sender-ACSE-requirements says authentication */
         uint8_t mechanism;    /* enum dlms_auth */
         const uint8_t *title; /* calling or responding AP title, 8 bytes; NULL = none */
+        /* AE qualifier: the certificate of the signing key, suites 1 and 2. Not to be trusted before
+         * its chain is verified. NULL = none. */
+        const uint8_t *qualifier;
+        size_t qualifier_len;
+        bool has_user_id; /* calling or responding AE invocation id */
+        uint8_t user_id;
         const uint8_t *auth_value;
         size_t auth_len;
         const uint8_t *user_info; /* initiate APDU, maybe ciphered */

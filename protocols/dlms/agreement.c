@@ -1,6 +1,8 @@
 #include "agreement.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
@@ -8,9 +10,22 @@
 
 #include "security.h"
 
+/* SEQUENCE of two INTEGERs, each a byte longer when its first bit is set. */
+enum { DER_MAX = 3 + 2 * (3 + DLMS_EC_MAX) };
+
+void dlms_pki_wipe(struct dlms_pki *p)
+{
+        OPENSSL_cleanse(p, sizeof *p);
+}
+
 size_t dlms_ec_size(unsigned suite)
 {
         return suite == 1 ? 32 : suite == 2 ? 48 : 0;
+}
+
+static const char *curve_name(unsigned suite)
+{
+        return suite == 2 ? "P-384" : "P-256";
 }
 
 static const char *digest_name(unsigned suite)
@@ -31,7 +46,7 @@ static EVP_PKEY *make_key(unsigned suite, const uint8_t *public_key, const uint8
         bool ok = builder && ctx;
 
         ok = ok && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME,
-                                                   suite == 2 ? "P-384" : "P-256", 0) == 1;
+                                                   curve_name(suite), 0) == 1;
         if (ok && public_key) {
                 memcpy(point + 1, public_key, 2 * size);
                 ok = OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point,
@@ -51,6 +66,71 @@ static EVP_PKEY *make_key(unsigned suite, const uint8_t *public_key, const uint8
         BN_clear_free(secret);
         EVP_PKEY_CTX_free(ctx);
         return key;
+}
+
+/* Uncompressed point as x || y. */
+static int bare_point(EVP_PKEY *key, size_t size, uint8_t *public_key)
+{
+        uint8_t point[1 + 2 * DLMS_EC_MAX];
+        size_t len = 0;
+
+        if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point,
+                                            &len) != 1 ||
+            len != 1 + 2 * size || point[0] != 4)
+                return DLMS_E_CRYPTO;
+        memcpy(public_key, point + 1, 2 * size);
+        return 0;
+}
+
+int dlms_ec_generate(unsigned suite, uint8_t *private_key, uint8_t *public_key)
+{
+        size_t size = dlms_ec_size(suite);
+        BIGNUM *secret = NULL;
+        EVP_PKEY *key;
+        int e;
+
+        if (size == 0)
+                return DLMS_E_ARGUMENT;
+        key = EVP_EC_gen(curve_name(suite));
+        if (!key)
+                return DLMS_E_CRYPTO;
+        e = bare_point(key, size, public_key);
+        if (!e && (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &secret) != 1 ||
+                   BN_bn2binpad(secret, private_key, (int)size) < 0))
+                e = DLMS_E_CRYPTO;
+        BN_clear_free(secret);
+        EVP_PKEY_free(key);
+        return e;
+}
+
+int dlms_ec_public(unsigned suite, const uint8_t *private_key, uint8_t *public_key)
+{
+        size_t size = dlms_ec_size(suite);
+        EC_GROUP *group;
+        EC_POINT *point;
+        BIGNUM *secret, *x = BN_new(), *y = BN_new();
+        int e = DLMS_E_ARGUMENT;
+
+        group = EC_GROUP_new_by_curve_name(suite == 2 ? NID_secp384r1 : NID_X9_62_prime256v1);
+        point = group ? EC_POINT_new(group) : NULL;
+        secret = size ? BN_bin2bn(private_key, (int)size, BN_secure_new()) : NULL;
+        if (point && secret && !BN_is_zero(secret) &&
+            BN_cmp(secret, EC_GROUP_get0_order(group)) < 0) {
+                BN_set_flags(secret, BN_FLG_CONSTTIME);
+                e = x && y && EC_POINT_mul(group, point, secret, NULL, NULL, NULL) == 1 &&
+                                    EC_POINT_get_affine_coordinates(group, point, x, y, NULL) ==
+                                            1 &&
+                                    BN_bn2binpad(x, public_key, (int)size) >= 0 &&
+                                    BN_bn2binpad(y, public_key + size, (int)size) >= 0
+                            ? 0
+                            : DLMS_E_CRYPTO;
+        }
+        BN_free(x);
+        BN_free(y);
+        BN_clear_free(secret);
+        EC_POINT_free(point);
+        EC_GROUP_free(group);
+        return e;
 }
 
 /* r || s as the DER sequence OpenSSL wants; owned by the caller, OPENSSL_free(). */
@@ -73,8 +153,17 @@ static uint8_t *make_signature(size_t size, const uint8_t *signature, size_t *re
         return n > 0 ? der : NULL;
 }
 
-int dlms_ecdsa_verify(unsigned suite, const uint8_t *public_key, const uint8_t *message, size_t n,
-                      const uint8_t *signature)
+static bool add_parts(EVP_MD_CTX *ctx, bool sign, const struct dlms_part *parts, size_t n_parts)
+{
+        for (size_t i = 0; i < n_parts; i++)
+                if ((sign ? EVP_DigestSignUpdate(ctx, parts[i].p, parts[i].n)
+                          : EVP_DigestVerifyUpdate(ctx, parts[i].p, parts[i].n)) != 1)
+                        return false;
+        return true;
+}
+
+int dlms_ecdsa_verify(unsigned suite, const uint8_t *public_key, const struct dlms_part *parts,
+                      size_t n_parts, const uint8_t *signature)
 {
         size_t size = dlms_ec_size(suite), der_len;
         EVP_MD_CTX *ctx;
@@ -90,12 +179,48 @@ int dlms_ecdsa_verify(unsigned suite, const uint8_t *public_key, const uint8_t *
         der = make_signature(size, signature, &der_len);
         ctx = EVP_MD_CTX_new();
         if (der && ctx &&
-            EVP_DigestVerifyInit_ex(ctx, NULL, digest_name(suite), NULL, NULL, key, NULL) == 1)
-                e = EVP_DigestVerify(ctx, der, der_len, message, n) == 1 ? 0 : DLMS_E_TAG;
+            EVP_DigestVerifyInit_ex(ctx, NULL, digest_name(suite), NULL, NULL, key, NULL) == 1 &&
+            add_parts(ctx, false, parts, n_parts))
+                e = EVP_DigestVerifyFinal(ctx, der, der_len) == 1 ? 0 : DLMS_E_SIGNATURE;
         EVP_MD_CTX_free(ctx);
         OPENSSL_free(der);
         EVP_PKEY_free(key);
         return e;
+}
+
+/* DER as OpenSSL makes it, as r || s. */
+static bool bare_signature(size_t size, const uint8_t *der, size_t n, uint8_t *signature)
+{
+        ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &der, (long)n);
+        bool ok = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, (int)size) >= 0 &&
+                  BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + size, (int)size) >= 0;
+
+        ECDSA_SIG_free(sig);
+        return ok;
+}
+
+int dlms_ecdsa_sign(unsigned suite, const uint8_t *private_key, const struct dlms_part *parts,
+                    size_t n_parts, uint8_t *signature)
+{
+        uint8_t der[DER_MAX];
+        size_t size = dlms_ec_size(suite), len = sizeof der;
+        EVP_MD_CTX *ctx;
+        EVP_PKEY *key;
+        bool ok;
+
+        if (size == 0)
+                return DLMS_E_ARGUMENT;
+        key = make_key(suite, NULL, private_key);
+        if (!key)
+                return DLMS_E_ARGUMENT;
+        ctx = EVP_MD_CTX_new();
+        ok = ctx &&
+             EVP_DigestSignInit_ex(ctx, NULL, digest_name(suite), NULL, NULL, key, NULL) == 1 &&
+             add_parts(ctx, true, parts, n_parts) && EVP_DigestSignFinal(ctx, der, &len) == 1 &&
+             bare_signature(size, der, len, signature);
+        EVP_MD_CTX_free(ctx);
+        EVP_PKEY_free(key);
+        return ok ? 0 : DLMS_E_CRYPTO;
 }
 
 int dlms_ecdh(unsigned suite, const uint8_t *private_key, const uint8_t *peer_public, uint8_t *z)
@@ -150,4 +275,16 @@ int dlms_kdf(unsigned suite, const uint8_t *z, const uint8_t algorithm_id[static
         OPENSSL_cleanse(text, sizeof text);
         OPENSSL_cleanse(digest, sizeof digest);
         return e;
+}
+
+const uint8_t *dlms_kdf_algorithm(unsigned suite, bool wrap)
+{
+        static const uint8_t algorithms[4][7] = {
+                { 0x60, 0x85, 0x74, 0x05, 0x08, 0x03, 0x00 }, /* AES-GCM-128 */
+                { 0x60, 0x85, 0x74, 0x05, 0x08, 0x03, 0x01 }, /* AES-GCM-256 */
+                { 0x60, 0x85, 0x74, 0x05, 0x08, 0x03, 0x02 }, /* AES-WRAP-128 */
+                { 0x60, 0x85, 0x74, 0x05, 0x08, 0x03, 0x03 }, /* AES-WRAP-256 */
+        };
+
+        return algorithms[(suite == 2 ? 1 : 0) + (wrap ? 2 : 0)];
 }

@@ -188,6 +188,7 @@ enum apdu_key_choice {
 };
 
 struct apdu_general {
+        struct apdu_field head; /* from transaction-id to other-information, with length codes */
         struct apdu_field transaction, originator, recipient, time, other;
         enum apdu_key_choice choice;
         uint8_t key_id;

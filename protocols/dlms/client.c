@@ -78,20 +78,32 @@ int client_take_counter(struct dlms_client *c, uint32_t *ret)
 
 /* ---- settings ---- */
 
-static bool settings_good(const struct dlms_client_config *cfg)
+static bool security_good(struct dlms_client *c)
 {
-        bool crypto = cfg->policy != DLMS_POLICY_NONE || cfg->auth == DLMS_AUTH_GMAC;
-        bool digest = cfg->auth == DLMS_AUTH_HLS_MD5 || cfg->auth == DLMS_AUTH_HLS_SHA1 ||
-                      cfg->auth == DLMS_AUTH_HLS_SHA256;
+        const struct dlms_client_config *cfg = &c->cfg;
+        struct dlms_hls hls = client_hls(c);
+        struct dlms_end end = client_end(c);
 
         if (cfg->policy & ~DLMS_POLICY_AUTHENTICATED_ENCRYPTED || cfg->keys.suite > 2)
                 return false;
-        if (crypto && (!cfg->crypto || !cfg->keys.has_ek || cfg->ic_end > (uint64_t)UINT32_MAX + 1))
+        if (!dlms_hls_usable(&hls))
                 return false;
-        if ((cfg->policy & DLMS_SC_AUTHENTICATED || cfg->auth == DLMS_AUTH_GMAC) &&
-            !cfg->keys.has_ak)
+        if (cfg->policy == DLMS_POLICY_NONE)
+                return !cfg->sign && cfg->envelope == DLMS_ENVELOPE_SERVICE;
+        /* The initiate-request is ciphered with the global key in every envelope. */
+        if (!cfg->keys.has_ek || cfg->envelope >= DLMS_N_ENVELOPES)
                 return false;
-        if (cfg->auth > DLMS_AUTH_LLS && cfg->auth != DLMS_AUTH_GMAC && !digest)
+        /* A title yet to come from the AARE is not missed before. */
+        end.peer = c->server_title;
+        return dlms_end_usable(&end);
+}
+
+static bool settings_good(struct dlms_client *c)
+{
+        const struct dlms_client_config *cfg = &c->cfg;
+        bool counts = cfg->policy != DLMS_POLICY_NONE || cfg->auth == DLMS_AUTH_GMAC;
+
+        if (!security_good(c) || (counts && cfg->ic_end > (uint64_t)UINT32_MAX + 1))
                 return false;
         if (cfg->auth >= HLS_FIRST &&
             (cfg->challenge_len < 8 || cfg->challenge_len > DLMS_CHALLENGE_MAX))
@@ -137,12 +149,12 @@ int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *con
 {
         static const uint8_t unknown[DLMS_TITLE_SIZE];
 
-        if (!settings_good(config))
-                return DLMS_E_ARGUMENT;
         /* The buffers need no zeroes: only what lies before them is set. */
         memset(c, 0, offsetof(struct dlms_client, channel));
         memset(&c->channel, 0, offsetof(struct dlms_channel, frame));
         c->cfg = *config;
+        if (!settings_good(c))
+                return DLMS_E_ARGUMENT;
         if (c->cfg.max_pdu == 0 || c->cfg.max_pdu > DLMS_CLIENT_PDU_MAX)
                 c->cfg.max_pdu = DLMS_CLIENT_PDU_MAX;
         if (c->cfg.timeout_ms == 0)
@@ -160,6 +172,7 @@ int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *con
 void dlms_client_deinit(struct dlms_client *c)
 {
         dlms_keys_wipe(&c->cfg.keys);
+        OPENSSL_cleanse(&c->session, sizeof c->session);
 }
 
 /* ---- sending ---- */
@@ -192,36 +205,25 @@ struct axdr_writer client_begin(struct dlms_client *c)
 
 int client_send(struct dlms_client *c, struct axdr_writer *w)
 {
-        const struct dlms_client_config *cfg = &c->cfg;
-        bool dedicated = cfg->keys.has_dedicated;
-        uint8_t head[APDU_ENVELOPE_MAX], *out, tag;
-        size_t cap, n, head_len;
+        struct dlms_end end = client_end(c);
+        uint8_t *out;
+        size_t cap, n;
         uint32_t ic;
         int e;
 
         if (!client_is_ciphered(c))
                 return client_send_plain(c, w);
-        if (w->failed)
+        if (w->failed || dlms_seal_size(&end, w->len) > c->peer_pdu)
                 return DLMS_E_TOO_LONG;
-        tag = cfg->general ? (dedicated ? APDU_GENERAL_DED : APDU_GENERAL_GLO)
-                           : apdu_ciphered_tag(w->p[0], dedicated);
-        n = w->len + DLMS_SC_HEADER_SIZE +
-            (cfg->policy & DLMS_SC_AUTHENTICATED ? DLMS_TAG_SIZE : 0);
-        head_len = apdu_put_envelope(head, tag, cfg->general ? cfg->client_title : NULL, n);
-        if (head_len + n > c->peer_pdu)
+        out = channel_tx(&c->channel, &cap);
+        if (dlms_seal_size(&end, w->len) > cap)
                 return DLMS_E_TOO_LONG;
         e = client_take_counter(c, &ic);
-        if (e)
-                return e;
-        out = channel_tx(&c->channel, &cap);
-        e = dlms_protect(cfg->crypto, &cfg->keys, dedicated,
-                         (uint8_t)(cfg->policy | cfg->keys.suite), cfg->client_title, ic, w->p,
-                         w->len, out + head_len, cap - head_len, &n);
-        if (e)
-                return e;
-        memcpy(out, head, head_len);
-        channel_send(&c->channel, head_len + n);
-        return 0;
+        if (!e)
+                e = dlms_seal(&end, ic, w->p, w->len, out, cap, &n);
+        if (!e)
+                channel_send(&c->channel, n);
+        return e;
 }
 
 /* ---- commands ---- */
@@ -513,6 +515,8 @@ static void client_closed(void *core, int error, int64_t now_ms)
                 finish(c);
         else if (c->state == DLMS_CLIENT_IDLE && error)
                 client_fail(c, DLMS_E_TRANSPORT_CONNECT);
+        else if (c->state == DLMS_CLIENT_ASSOCIATING && c->channel.frame_len == 0)
+                client_fail(c, DLMS_E_ASSOCIATION_CLOSED);
         else
                 client_fail(c, DLMS_E_TRANSPORT_CLOSED);
 }

@@ -28,6 +28,8 @@
 #include "axdr.h"
 #include "channel.h"
 #include "dlms.h"
+#include "hls.h"
+#include "protect.h"
 #include "security.h"
 
 enum { DLMS_CLIENT_PDU_MAX = 2048, DLMS_CLIENT_LIST_MAX = 32 };
@@ -52,6 +54,9 @@ struct dlms_client_config {
         /* Security */
         enum dlms_policy policy;
         bool general; /* general-glo/-ded instead of service-specific ciphering */
+        bool sign;    /* general-signing inside, both ways; suites 1 and 2, keys.pki */
+        enum dlms_envelope envelope;            /* general-ciphering; SERVICE: as .general says */
+        const struct dlms_transform *transform; /* HLS 2; borrowed until associated */
         struct dlms_keys keys;
         uint8_t client_title[DLMS_TITLE_SIZE];
         uint8_t server_title[DLMS_TITLE_SIZE]; /* known title; all zero = take the meter's word */
@@ -133,6 +138,7 @@ struct dlms_client {
         size_t scratch_len;
         int64_t deadline_ms;
         struct dlms_event event;
+        struct dlms_session_keys session; /* of general-ciphering */
         struct axdr_reader items;
         struct dlms_channel channel;
         uint8_t apdu[DLMS_CLIENT_PDU_MAX + 64];

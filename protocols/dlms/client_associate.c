@@ -7,7 +7,42 @@
 
 static const struct dlms_attr reply_to_hls = { 15, { { 0, 0, 40, 0, 0, 255 } }, 1 };
 
-enum { DLMS_VERSION = 6, USER_INFO_MAX = 96, GMAC_TOKEN_SIZE = 1 + 4 + DLMS_TAG_SIZE };
+enum { DLMS_VERSION = 6, USER_INFO_MAX = 96 };
+
+struct dlms_end client_end(struct dlms_client *c)
+{
+        const struct dlms_client_config *cfg = &c->cfg;
+        enum dlms_envelope simple = cfg->general ? DLMS_ENVELOPE_GENERAL : DLMS_ENVELOPE_SERVICE;
+
+        return (struct dlms_end){
+                .crypto = cfg->crypto,
+                .keys = &cfg->keys,
+                .own = cfg->client_title,
+                .peer = c->has_server_title ? c->server_title : NULL,
+                .session = &c->session,
+                .policy = cfg->policy,
+                .envelope = cfg->envelope == DLMS_ENVELOPE_SERVICE ? simple : cfg->envelope,
+                .dedicated = cfg->keys.has_dedicated,
+                .sign = cfg->sign,
+        };
+}
+
+struct dlms_hls client_hls(const struct dlms_client *c)
+{
+        const struct dlms_client_config *cfg = &c->cfg;
+
+        return (struct dlms_hls){
+                .auth = cfg->auth,
+                .crypto = cfg->crypto,
+                .keys = &cfg->keys,
+                .secret = cfg->secret,
+                .secret_len = cfg->secret_len,
+                .transform = cfg->transform,
+                .title = { cfg->client_title, c->server_title },
+                .challenge = { cfg->challenge, c->server_challenge },
+                .challenge_len = { cfg->challenge_len, c->server_challenge_len },
+        };
+}
 
 static uint32_t proposed(const struct dlms_client *c)
 {
@@ -17,7 +52,9 @@ static uint32_t proposed(const struct dlms_client *c)
 
         if (c->cfg.conformance)
                 return c->cfg.conformance;
-        return c->cfg.general ? all | DLMS_CONF_GENERAL_PROTECTION : all;
+        return c->cfg.general || c->cfg.sign || c->cfg.envelope != DLMS_ENVELOPE_SERVICE
+                       ? all | DLMS_CONF_GENERAL_PROTECTION
+                       : all;
 }
 
 /* The initiate-request, ciphered with the global key in a ciphered association. */
@@ -72,8 +109,7 @@ int client_send_aarq(struct dlms_client *c)
         struct axdr_writer w = client_begin_plain(c);
         int e;
 
-        if (c->cfg.policy != DLMS_POLICY_NONE || c->cfg.auth == DLMS_AUTH_GMAC ||
-            c->cfg.auth == DLMS_AUTH_HLS_SHA256)
+        if (c->cfg.policy != DLMS_POLICY_NONE || c->cfg.auth >= DLMS_AUTH_GMAC)
                 aarq.title = c->cfg.client_title;
         if (c->cfg.auth == DLMS_AUTH_LLS) {
                 aarq.auth_value = c->cfg.secret;
@@ -111,36 +147,11 @@ static int read_initiate(struct dlms_client *c, uint8_t *p, size_t n)
         return 0;
 }
 
-/* f(challenge) of the mechanism, as @server or as ourselves. */
-static int answer_challenge(struct dlms_client *c, bool server, uint32_t ic, uint8_t sc,
-                            uint8_t out[static DLMS_CHALLENGE_MAX], size_t *ret_len)
-{
-        const struct dlms_client_config *cfg = &c->cfg;
-        const uint8_t *own = server ? c->server_title : cfg->client_title;
-        const uint8_t *peer = server ? cfg->client_title : c->server_title;
-        const uint8_t *a = server ? cfg->challenge : c->server_challenge;
-        const uint8_t *b = server ? c->server_challenge : cfg->challenge;
-        size_t len_a = server ? cfg->challenge_len : c->server_challenge_len;
-        size_t len_b = server ? c->server_challenge_len : cfg->challenge_len;
-        int e;
-
-        if (cfg->auth != DLMS_AUTH_GMAC)
-                return dlms_hls_digest(cfg->auth, cfg->secret, cfg->secret_len, own, peer, a, len_a,
-                                       b, len_b, out, ret_len);
-        e = dlms_gmac(cfg->crypto, &cfg->keys, sc, own, ic, a, len_a, out + 5);
-        out[0] = sc;
-        out[1] = (uint8_t)(ic >> 24);
-        out[2] = (uint8_t)(ic >> 16);
-        out[3] = (uint8_t)(ic >> 8);
-        out[4] = (uint8_t)ic;
-        *ret_len = GMAC_TOKEN_SIZE;
-        return e;
-}
-
 static int send_pass3(struct dlms_client *c, int64_t now_ms)
 {
-        uint8_t token[DLMS_CHALLENGE_MAX], param[DLMS_CHALLENGE_MAX + 2];
+        uint8_t answer[DLMS_HLS_ANSWER_MAX], param[DLMS_HLS_ANSWER_MAX + 2];
         struct axdr_writer p = axdr_writer_of(param, sizeof param);
+        struct dlms_hls hls = client_hls(c);
         struct axdr_writer w;
         uint32_t ic = 0;
         size_t n;
@@ -149,12 +160,10 @@ static int send_pass3(struct dlms_client *c, int64_t now_ms)
         if (c->cfg.auth == DLMS_AUTH_GMAC)
                 e = client_take_counter(c, &ic);
         if (!e)
-                e = answer_challenge(c, false, ic,
-                                     (uint8_t)(DLMS_SC_AUTHENTICATED | c->cfg.keys.suite), token,
-                                     &n);
+                e = dlms_hls_answer(&hls, false, ic, answer, &n);
         if (e)
                 return e;
-        axdr_put_octets(&p, token, n);
+        axdr_put_octets(&p, answer, n);
         w = client_begin(c);
         c->invoke_id = 0; /* the first request after it is number 1 again */
         apdu_put_action(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | 1, &reply_to_hls, param,
@@ -203,8 +212,13 @@ int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_m
                 associated(c, now_ms);
                 return 0;
         }
-        if (aare.auth_len < 8 || aare.auth_len > DLMS_CHALLENGE_MAX)
+        if (aare.has_auth && aare.mechanism != c->cfg.auth)
                 return DLMS_E_ASSOCIATION_MECHANISM;
+        /* Our own challenge back would have us compute the answer we are to be given. */
+        if (aare.auth_len < 8 || aare.auth_len > DLMS_CHALLENGE_MAX ||
+            (aare.auth_len == c->cfg.challenge_len &&
+             memcmp(aare.auth_value, c->cfg.challenge, aare.auth_len) == 0))
+                return DLMS_E_HLS_CHALLENGE;
         memcpy(c->server_challenge, aare.auth_value, aare.auth_len);
         c->server_challenge_len = (uint8_t)aare.auth_len;
         return send_pass3(c, now_ms);
@@ -212,12 +226,10 @@ int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_m
 
 int client_on_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms)
 {
-        uint8_t expected[DLMS_CHALLENGE_MAX];
+        struct dlms_hls hls = client_hls(c);
         struct apdu_response a;
         struct axdr_reader r;
         struct axdr_value v;
-        uint32_t ic = 0;
-        size_t len;
         int e = apdu_response_decode(apdu, n, &a);
 
         if (e)
@@ -226,25 +238,16 @@ int client_on_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_
                 return DLMS_E_UNEXPECTED;
         c->failed_detail = a.result;
         if (a.result != 0)
-                return DLMS_E_HLS_REFUSED;
+                return (int)dlms_hls_refused(c->cfg.auth);
         if (!a.data)
-                return DLMS_E_HLS_SERVER;
+                return (int)dlms_hls_wrong(c->cfg.auth);
         axdr_reader_init(&r, a.data, a.n);
         if (!axdr_expect(&r, AXDR_OCTET_STRING, &v))
-                return DLMS_E_HLS_SERVER;
-        if (c->cfg.auth == DLMS_AUTH_GMAC) {
-                if (v.n != GMAC_TOKEN_SIZE)
-                        return DLMS_E_HLS_SERVER;
-                ic = (uint32_t)v.p[1] << 24 | (uint32_t)v.p[2] << 16 | (uint32_t)v.p[3] << 8 |
-                     v.p[4];
-        }
-        e = answer_challenge(c, true, ic, v.n > 0 ? v.p[0] : 0, expected, &len);
-        if (e)
-                return e;
-        if (v.n != len || CRYPTO_memcmp(v.p, expected, len) != 0)
-                return DLMS_E_HLS_SERVER;
-        associated(c, now_ms);
-        return 0;
+                return (int)dlms_hls_wrong(c->cfg.auth);
+        e = dlms_hls_check(&hls, true, v.p, v.n);
+        if (!e)
+                associated(c, now_ms);
+        return e;
 }
 
 int client_send_rlrq(struct dlms_client *c)

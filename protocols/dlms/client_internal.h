@@ -44,7 +44,10 @@ int client_on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int
 /* The next result of a with-list reply; false when it does not hold together. */
 bool client_next_item(struct dlms_client *c, struct dlms_event *ret);
 
-/* client_associate.c: 0 or the error to fail with. */
+/* client_associate.c. Our means of protecting, and the material of the mechanism. */
+struct dlms_end client_end(struct dlms_client *c);
+struct dlms_hls client_hls(const struct dlms_client *c);
+/* 0 or the error to fail with. */
 int client_send_aarq(struct dlms_client *c);
 int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_ms);
 int client_on_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);

@@ -1,5 +1,6 @@
 /* What the meter answers: opening, exceptions, results, blocks, lists. */
 #include "client_internal.h"
+#include "envelope.h"
 
 #include <string.h>
 
@@ -15,13 +16,11 @@ static int check_counter(struct dlms_client *c, bool dedicated, uint32_t ic)
 
 int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n)
 {
-        struct dlms_protection protection;
-        struct apdu_envelope env;
-        const uint8_t *title = c->server_title;
-        uint8_t own[DLMS_TITLE_SIZE];
+        struct dlms_end end = client_end(c);
+        struct dlms_opened o;
         int e;
 
-        if (!apdu_is_ciphered(p[0])) {
+        if (!apdu_is_protected(p[0])) {
                 bool error = p[0] == APDU_EXCEPTION || p[0] == APDU_CONFIRMED_SERVICE_ERROR;
 
                 if (client_is_ciphered(c) && !error)
@@ -30,25 +29,20 @@ int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_
                 *ret_n = n;
                 return 0;
         }
-        e = apdu_envelope_decode(p, n, &env);
+        e = dlms_unseal(&end, p, n, &o);
         if (e)
                 return e;
-        if (env.title) {
-                memcpy(own, env.title, sizeof own);
-                title = own;
-        }
-        e = dlms_open(c->cfg.crypto, &c->cfg.keys, env.dedicated, title,
-                      c->has_server_title ? c->server_title : NULL, p + env.offset, env.n,
-                      &protection, ret_p, ret_n);
-        if (e)
-                return e;
-        if (c->has_server_title && memcmp(title, c->server_title, DLMS_TITLE_SIZE) != 0)
+        if (o.foreign)
                 return DLMS_E_TITLE;
-        if ((protection.sc & c->cfg.policy) != c->cfg.policy)
+        if (c->cfg.sign && !o.is_signed && c->state != DLMS_CLIENT_ASSOCIATING)
+                return DLMS_E_NOT_SIGNED;
+        if (!o.ciphered)
+                return client_is_ciphered(c) ? DLMS_E_NOT_CIPHERED : DLMS_E_UNEXPECTED;
+        if ((o.protection.sc & c->cfg.policy) != c->cfg.policy)
                 return DLMS_E_SECURITY;
-        if (*ret_n == 0)
-                return DLMS_E_TRUNCATED;
-        return check_counter(c, env.dedicated, protection.ic);
+        *ret_p = o.p;
+        *ret_n = o.n;
+        return check_counter(c, o.dedicated, o.protection.ic);
 }
 
 int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n)

@@ -27,7 +27,12 @@ enum dlms_auth {
         DLMS_AUTH_HLS_ECDSA = 7,
 };
 
-enum { DLMS_TITLE_SIZE = 8, DLMS_KEY_MAX = 32, DLMS_CHALLENGE_MAX = 64 };
+enum {
+        DLMS_TITLE_SIZE = 8,
+        DLMS_KEY_MAX = 32,
+        DLMS_CHALLENGE_MAX = 64,
+        DLMS_HLS_ANSWER_MAX = 96, /* f(challenge): the longest is a P-384 signature */
+};
 
 /* An attribute (or, with a method's number in id, a method) of a COSEM object. */
 struct dlms_attr {
@@ -137,10 +142,16 @@ const char *dlms_conformance_name(unsigned bit);
         XX(INVOKE_ID, invoke_id, "the meter answered with another invoke-id than the request's")   \
         XX(BLOCK_NUMBER, block_number, "a block of the reply is missing or repeated")              \
         XX(ASSOCIATION_REJECTED, association_rejected,                                             \
-           "the meter rejected the association without a reason")                                  \
+           "the meter rejected the association without a reason: it may not know our client SAP")  \
+        XX(ASSOCIATION_CLOSED, association_closed,                                                 \
+           "the meter closed the connection on the association request: check the SAPs")           \
         XX(ASSOCIATION_CONTEXT, association_context,                                               \
            "the meter does not support the application context: check ciphered or plain")          \
         XX(ASSOCIATION_TITLE, association_title, "the meter does not recognise our system title")  \
+        XX(ASSOCIATION_CALLING, association_calling,                                               \
+           "the meter does not recognise our AE qualifier or user id (certificate, user list)")    \
+        XX(ASSOCIATION_CALLED, association_called,                                                 \
+           "the association request names another called title or qualifier than the meter's")     \
         XX(ASSOCIATION_MECHANISM, association_mechanism,                                           \
            "the meter does not support the authentication mechanism")                              \
         XX(ASSOCIATION_AUTHENTICATION, association_authentication,                                 \
@@ -152,8 +163,18 @@ const char *dlms_conformance_name(unsigned bit);
         XX(CONFORMANCE, conformance, "the meter did not grant the service this request needs")     \
         XX(HLS_REFUSED, hls_refused,                                                               \
            "the meter refused our HLS answer: wrong authentication or encryption key")             \
+        XX(HLS_REFUSED_SECRET, hls_refused_secret,                                                 \
+           "the meter refused our HLS answer: wrong HLS secret")                                   \
+        XX(HLS_REFUSED_SIGNATURE, hls_refused_signature,                                           \
+           "the meter refused our HLS signature: it holds another public key of ours")             \
         XX(HLS_SERVER, hls_server,                                                                 \
            "the meter's HLS answer does not verify: its keys are not ours")                        \
+        XX(HLS_SERVER_SECRET, hls_server_secret,                                                   \
+           "the meter's HLS answer does not verify: its HLS secret is not ours")                   \
+        XX(HLS_SERVER_SIGNATURE, hls_server_signature,                                             \
+           "the meter's HLS signature does not verify: it signs with another key")                 \
+        XX(HLS_CHALLENGE, hls_challenge,                                                           \
+           "the meter's challenge is missing, of a wrong length, or our own sent back")            \
         XX(EXCEPTION, exception, "the meter answered with an exception")                           \
         XX(EXCEPTION_NOT_ALLOWED, exception_not_allowed,                                           \
            "the meter does not allow the service now (not associated?)")                           \
@@ -168,13 +189,25 @@ const char *dlms_conformance_name(unsigned bit);
         XX(EXCEPTION_COUNTER, exception_counter,                                                   \
            "the meter refused our invocation counter: it has seen a higher one")                   \
         XX(SERVICE_ERROR, service_error, "the meter answered with a confirmed service error")      \
-        XX(SECURITY, security, "the security control byte is not one of this suite")               \
+        XX(SECURITY, security,                                                                     \
+           "the security control byte is not a valid one, or protects less than agreed")           \
+        XX(SUITE, suite, "protected under another security suite than the one configured")         \
+        XX(COMPRESSED, compressed,                                                                 \
+           "the message is compressed, which is not supported: switch compression off")            \
         XX(ENCRYPTION_KEY, encryption_key, "deciphering gives no APDU: wrong encryption key")      \
         XX(AUTHENTICATION_KEY, authentication_key,                                                 \
            "deciphered, but the tag does not verify: wrong authentication key")                    \
         XX(TITLE, title, "ciphered with another system title than the meter's")                    \
+        XX(RECIPIENT, recipient, "the message is for another system title than ours")              \
         XX(TAG, tag, "the tag does not verify: wrong key, or the message was altered")             \
-        XX(KEY_MISSING, key_missing, "the message is ciphered and no key for it is known")         \
+        XX(KEY_MISSING, key_missing, "the message is protected and no key for it is known")       \
+        XX(KEY_WRAP, key_wrap, "the wrapped key does not unwrap: wrong master key")                \
+        XX(KEY_AGREEMENT, key_agreement,                                                           \
+           "key agreement failed: the key sent is no point of the curve, or not signed by its "    \
+           "sender")                                                                               \
+        XX(SIGNATURE, signature,                                                                   \
+           "the digital signature does not verify: wrong public key, or the message was altered")  \
+        XX(NOT_SIGNED, not_signed, "the message is not signed and the association demands it")     \
         XX(REPLAY, replay, "the invocation counter did not rise: message repeated or replayed")    \
         XX(NOT_CIPHERED, not_ciphered,                                                             \
            "the meter answered in plain inside a ciphered association")                            \

@@ -1,4 +1,8 @@
 /* What carries other APDUs: general block transfer and the envelopes of ciphered ones. */
+#include "envelope.h"
+
+#include <string.h>
+
 #include "apdu_internal.h"
 
 /* ---- general block transfer ---- */
@@ -29,20 +33,73 @@ int apdu_block_decode(const uint8_t *p, size_t n, struct apdu_block *ret)
 
 /* ---- envelope ---- */
 
+enum { HEAD_FIELDS = 5 };
+
+/* Service-specific ciphering: each plain tag and its two others (Green Book 9.5). */
+static const struct {
+        uint8_t plain, glo, ded;
+} ciphered_tags[] = {
+        { APDU_INITIATE_REQUEST, APDU_GLO_INITIATE_REQUEST, 0x41 },
+        { APDU_READ_REQUEST, 0x25, 0x45 },
+        { APDU_WRITE_REQUEST, 0x26, 0x46 },
+        { APDU_INITIATE_RESPONSE, APDU_GLO_INITIATE_RESPONSE, 0x48 },
+        { APDU_READ_RESPONSE, 0x2C, 0x4C },
+        { APDU_WRITE_RESPONSE, 0x2D, 0x4D },
+        { APDU_CONFIRMED_SERVICE_ERROR, APDU_GLO_SERVICE_ERROR, 0x4E },
+        { APDU_UNCONFIRMED_WRITE, 0x36, 0x56 },
+        { APDU_INFORMATION_REPORT, 0x38, 0x58 },
+        { APDU_GET_REQUEST, 0xC8, 0xD0 },
+        { APDU_SET_REQUEST, 0xC9, 0xD1 },
+        { APDU_EVENT_NOTIFICATION, 0xCA, 0xD2 },
+        { APDU_ACTION_REQUEST, 0xCB, 0xD3 },
+        { APDU_GET_RESPONSE, 0xCC, 0xD4 },
+        { APDU_SET_RESPONSE, 0xCD, 0xD5 },
+        { APDU_ACTION_RESPONSE, 0xCF, 0xD7 },
+};
+
+enum { N_CIPHERED_TAGS = sizeof ciphered_tags / sizeof *ciphered_tags };
+
 static bool is_glo(uint8_t tag)
 {
-        return (tag >= 0xC8 && tag <= 0xCF && tag != 0xCE) || tag == APDU_GLO_INITIATE_REQUEST ||
-               tag == APDU_GLO_INITIATE_RESPONSE || tag == APDU_GLO_SERVICE_ERROR;
+        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
+                if (ciphered_tags[i].glo == tag)
+                        return true;
+        return false;
 }
 
 static bool is_ded(uint8_t tag)
 {
-        return tag >= 0xD0 && tag <= 0xD7 && tag != 0xD6;
+        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
+                if (ciphered_tags[i].ded == tag)
+                        return true;
+        return false;
+}
+
+uint8_t apdu_plain_tag(uint8_t ciphered)
+{
+        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
+                if (ciphered_tags[i].glo == ciphered || ciphered_tags[i].ded == ciphered)
+                        return ciphered_tags[i].plain;
+        return 0;
+}
+
+uint8_t apdu_ciphered_tag(uint8_t plain, bool dedicated)
+{
+        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
+                if (ciphered_tags[i].plain == plain)
+                        return dedicated ? ciphered_tags[i].ded : ciphered_tags[i].glo;
+        return 0;
 }
 
 bool apdu_is_ciphered(uint8_t tag)
 {
         return is_glo(tag) || is_ded(tag) || tag == APDU_GENERAL_GLO || tag == APDU_GENERAL_DED;
+}
+
+bool apdu_is_protected(uint8_t tag)
+{
+        return tag == APDU_GENERAL_CIPHERING || tag == APDU_GENERAL_SIGNING ||
+               apdu_is_ciphered(tag);
 }
 
 int apdu_envelope_decode(const uint8_t *p, size_t n, struct apdu_envelope *ret)
@@ -89,35 +146,57 @@ static struct apdu_field take_field(struct axdr_reader *r)
         return f;
 }
 
+/* Tag and the fields general-ciphering and general-signing begin with. */
+static bool take_head(struct axdr_reader *r, uint8_t tag, struct apdu_field *head,
+                      struct apdu_field *fields)
+{
+        if (apdu_take_byte(r) != tag) {
+                if (!r->error)
+                        r->error = DLMS_E_APDU;
+                return false;
+        }
+        head->p = r->p;
+        for (int i = 0; i < HEAD_FIELDS; i++)
+                fields[i] = take_field(r);
+        head->n = (size_t)(r->p - head->p);
+        return !r->error;
+}
+
+static void take_key_info(struct axdr_reader *r, struct apdu_general *g)
+{
+        uint8_t choice;
+
+        if (apdu_take_byte(r) == 0)
+                return;
+        choice = apdu_take_byte(r);
+        if (!r->error && choice > APDU_KEY_AGREED)
+                r->error = DLMS_E_APDU;
+        if (r->error)
+                return;
+        g->choice = (enum apdu_key_choice)choice;
+        if (choice == APDU_KEY_AGREED)
+                g->key_parameters = take_field(r);
+        else
+                g->key_id = apdu_take_byte(r);
+        if (choice != APDU_KEY_IDENTIFIED)
+                g->key_data = take_field(r);
+}
+
 int apdu_general_decode(const uint8_t *p, size_t n, struct apdu_general *ret)
 {
         struct apdu_general g = { .choice = APDU_KEY_NONE };
-        struct apdu_field content;
+        struct apdu_field fields[HEAD_FIELDS], content;
         struct axdr_reader r;
-        uint8_t choice;
 
         axdr_reader_init(&r, p, n);
-        if (apdu_take_byte(&r) != APDU_GENERAL_CIPHERING)
-                return r.error ? r.error : DLMS_E_APDU;
-        g.transaction = take_field(&r);
-        g.originator = take_field(&r);
-        g.recipient = take_field(&r);
-        g.time = take_field(&r);
-        g.other = take_field(&r);
-        if (apdu_take_byte(&r)) {
-                choice = apdu_take_byte(&r);
-                if (r.error)
-                        return r.error;
-                if (choice > APDU_KEY_AGREED)
-                        return DLMS_E_APDU;
-                g.choice = (enum apdu_key_choice)choice;
-                if (choice == APDU_KEY_AGREED)
-                        g.key_parameters = take_field(&r);
-                else
-                        g.key_id = apdu_take_byte(&r);
-                if (choice != APDU_KEY_IDENTIFIED)
-                        g.key_data = take_field(&r);
-        }
+        if (!take_head(&r, APDU_GENERAL_CIPHERING, &g.head, fields))
+                return r.error;
+        g.transaction = fields[0];
+        g.originator = fields[1];
+        g.recipient = fields[2];
+        g.time = fields[3];
+        g.other = fields[4];
+        take_key_info(&r, &g);
         content = take_field(&r);
         if (apdu_finish(&r))
                 return apdu_finish(&r);
@@ -127,15 +206,70 @@ int apdu_general_decode(const uint8_t *p, size_t n, struct apdu_general *ret)
         return 0;
 }
 
-uint8_t apdu_ciphered_tag(uint8_t plain, bool dedicated)
+int apdu_signed_decode(const uint8_t *p, size_t n, struct apdu_signed *ret)
 {
-        if (plain >= APDU_GET_REQUEST && plain <= APDU_ACTION_RESPONSE)
-                return (uint8_t)(plain + (dedicated ? 16 : 8));
-        if (plain == APDU_INITIATE_REQUEST)
-                return APDU_GLO_INITIATE_REQUEST;
-        if (plain == APDU_INITIATE_RESPONSE)
-                return APDU_GLO_INITIATE_RESPONSE;
+        struct apdu_field fields[HEAD_FIELDS], content;
+        struct apdu_signed s = { 0 };
+        struct axdr_reader r;
+
+        axdr_reader_init(&r, p, n);
+        if (!take_head(&r, APDU_GENERAL_SIGNING, &s.head, fields))
+                return r.error;
+        s.transaction = fields[0];
+        s.originator = fields[1];
+        s.recipient = fields[2];
+        s.time = fields[3];
+        s.other = fields[4];
+        content = take_field(&r);
+        s.signature = take_field(&r);
+        if (apdu_finish(&r))
+                return apdu_finish(&r);
+        s.offset = (size_t)(content.p - p);
+        s.n = content.n;
+        *ret = s;
         return 0;
+}
+
+/* ---- writing ---- */
+
+static void put_field(struct axdr_writer *w, const uint8_t *p, size_t n)
+{
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n);
+}
+
+void apdu_put_general_head(struct axdr_writer *w, uint8_t tag, const struct apdu_field *transaction,
+                           const uint8_t *originator, const uint8_t *recipient,
+                           const struct apdu_field *time, const struct apdu_field *other)
+{
+        axdr_put_byte(w, tag);
+        put_field(w, transaction->p, transaction->n);
+        put_field(w, originator, originator ? DLMS_TITLE_SIZE : 0);
+        put_field(w, recipient, recipient ? DLMS_TITLE_SIZE : 0);
+        put_field(w, time ? time->p : NULL, time ? time->n : 0);
+        put_field(w, other ? other->p : NULL, other ? other->n : 0);
+}
+
+void apdu_put_key_info(struct axdr_writer *w, const struct apdu_general *g)
+{
+        axdr_put_byte(w, g->choice != APDU_KEY_NONE);
+        if (g->choice == APDU_KEY_NONE)
+                return;
+        axdr_put_byte(w, (uint8_t)g->choice);
+        if (g->choice == APDU_KEY_AGREED)
+                put_field(w, g->key_parameters.p, g->key_parameters.n);
+        else
+                axdr_put_byte(w, g->key_id);
+        if (g->choice != APDU_KEY_IDENTIFIED)
+                put_field(w, g->key_data.p, g->key_data.n);
+}
+
+void apdu_put_general(struct axdr_writer *w, const struct apdu_general *g)
+{
+        axdr_put_byte(w, APDU_GENERAL_CIPHERING);
+        axdr_put_raw(w, g->head.p, g->head.n);
+        apdu_put_key_info(w, g);
+        axdr_put_length(w, g->n);
 }
 
 size_t apdu_put_envelope(uint8_t *out, uint8_t tag, const uint8_t *title, size_t n)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "apdu.h"
+#include "envelope.h"
 
 enum { IV_SIZE = DLMS_TITLE_SIZE + 4, AAD_MAX = 1 + DLMS_KEY_MAX };
 
@@ -91,13 +92,11 @@ static void make_iv(uint8_t iv[static IV_SIZE], const uint8_t *title, uint32_t i
 }
 
 /* Additional data of every tag: SC || AK. */
-static size_t make_aad(uint8_t aad[static AAD_MAX], const struct dlms_keys *keys, uint8_t sc)
+static size_t make_aad(uint8_t aad[static AAD_MAX], const uint8_t *ak, size_t size, uint8_t sc)
 {
-        size_t n = dlms_key_size(keys->suite);
-
         aad[0] = sc;
-        memcpy(aad + 1, keys->ak, n);
-        return n + 1;
+        memcpy(aad + 1, ak, size);
+        return size + 1;
 }
 
 static bool feed_aad(EVP_CIPHER_CTX *ctx, const uint8_t *p, size_t n)
@@ -107,28 +106,36 @@ static bool feed_aad(EVP_CIPHER_CTX *ctx, const uint8_t *p, size_t n)
         return n == 0 || EVP_CipherUpdate(ctx, NULL, &len, p, (int)n) == 1;
 }
 
-static const uint8_t *pick_key(const struct dlms_keys *keys, bool dedicated)
+/* Keys of the association as material of one message; .key NULL when there is none. */
+static struct dlms_material pick(const struct dlms_keys *keys, bool dedicated, uint8_t sc)
 {
-        if (dedicated)
-                return keys->has_dedicated ? keys->dedicated : NULL;
-        return keys->has_ek ? keys->ek : NULL;
+        struct dlms_material m = { .suite = keys->suite, .ak = keys->has_ak ? keys->ak : NULL };
+
+        if (sc & DLMS_SC_BROADCAST)
+                m.key = keys->has_broadcast ? keys->broadcast : NULL;
+        else if (dedicated)
+                m.key = keys->has_dedicated ? keys->dedicated : NULL;
+        else
+                m.key = keys->has_ek ? keys->ek : NULL;
+        return m;
 }
 
 /* Encrypts or decrypts in place and leaves the context before its tag. */
-static EVP_CIPHER_CTX *run(struct dlms_crypto *c, bool encrypt, const struct dlms_keys *keys,
-                           bool dedicated, uint8_t sc, const uint8_t *title, uint32_t ic,
-                           uint8_t *text, size_t n)
+static EVP_CIPHER_CTX *run(struct dlms_crypto *c, bool encrypt, const struct dlms_material *m,
+                           uint8_t sc, const uint8_t *title, uint32_t ic, uint8_t *text, size_t n)
 {
-        const uint8_t *key = pick_key(keys, dedicated);
+        size_t size = dlms_key_size(m->suite);
         uint8_t iv[IV_SIZE], aad[AAD_MAX];
         EVP_CIPHER_CTX *ctx;
         int len;
 
         make_iv(iv, title, ic);
-        ctx = begin(c, encrypt, key, dlms_key_size(keys->suite), iv);
+        ctx = begin(c, encrypt, m->key, size, iv);
         if (!ctx)
                 return NULL;
-        if (sc & DLMS_SC_AUTHENTICATED && !feed_aad(ctx, aad, make_aad(aad, keys, sc)))
+        if (sc & DLMS_SC_AUTHENTICATED && m->ak &&
+            (!feed_aad(ctx, aad, make_aad(aad, m->ak, size, sc)) ||
+             !feed_aad(ctx, m->aad, m->aad_len)))
                 return NULL;
         if (sc & DLMS_SC_ENCRYPTED) {
                 if (n > 0 && EVP_CipherUpdate(ctx, text, &len, text, (int)n) != 1)
@@ -148,16 +155,27 @@ static bool get_tag(EVP_CIPHER_CTX *ctx, uint8_t *tag)
                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, DLMS_TAG_SIZE, tag) == 1;
 }
 
-int dlms_protect(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated, uint8_t sc,
-                 const uint8_t title[static DLMS_TITLE_SIZE], uint32_t ic, const uint8_t *plain,
-                 size_t n, uint8_t *out, size_t cap, size_t *ret_len)
+/* Suites 0 and 1 protect alike, and some meters write the one and mean the other. */
+static int check_control(uint8_t sc, unsigned suite)
+{
+        if (sc & DLMS_SC_COMPRESSED)
+                return DLMS_E_COMPRESSED;
+        if ((sc & DLMS_SC_SUITE) > 2 || !(sc & DLMS_POLICY_AUTHENTICATED_ENCRYPTED))
+                return DLMS_E_SECURITY;
+        return dlms_key_size(sc & DLMS_SC_SUITE) == dlms_key_size(suite) ? 0 : DLMS_E_SUITE;
+}
+
+int dlms_protect_with(struct dlms_crypto *c, const struct dlms_material *m, uint8_t sc,
+                      const uint8_t title[static DLMS_TITLE_SIZE], uint32_t ic,
+                      const uint8_t *plain, size_t n, uint8_t *out, size_t cap, size_t *ret_len)
 {
         size_t tag = sc & DLMS_SC_AUTHENTICATED ? DLMS_TAG_SIZE : 0;
         EVP_CIPHER_CTX *ctx;
+        int e = check_control(sc, m->suite);
 
-        if ((sc & DLMS_SC_SUITE) > 2 || !(sc & DLMS_POLICY_AUTHENTICATED_ENCRYPTED))
-                return DLMS_E_SECURITY;
-        if (!c || !pick_key(keys, dedicated) || (tag && !keys->has_ak))
+        if (e)
+                return e;
+        if (!c || !m->key || (tag && !m->ak))
                 return DLMS_E_KEY_MISSING;
         if (n > cap || cap - n < DLMS_SC_HEADER_SIZE + tag)
                 return DLMS_E_TOO_LONG;
@@ -167,38 +185,61 @@ int dlms_protect(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedic
         out[2] = (uint8_t)(ic >> 16);
         out[3] = (uint8_t)(ic >> 8);
         out[4] = (uint8_t)ic;
-        ctx = run(c, true, keys, dedicated, sc, title, ic, out + DLMS_SC_HEADER_SIZE, n);
+        ctx = run(c, true, m, sc, title, ic, out + DLMS_SC_HEADER_SIZE, n);
         if (!ctx || (tag && !get_tag(ctx, out + DLMS_SC_HEADER_SIZE + n)))
                 return DLMS_E_CRYPTO;
         *ret_len = DLMS_SC_HEADER_SIZE + n + tag;
         return 0;
 }
 
+int dlms_protect(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated, uint8_t sc,
+                 const uint8_t title[static DLMS_TITLE_SIZE], uint32_t ic, const uint8_t *plain,
+                 size_t n, uint8_t *out, size_t cap, size_t *ret_len)
+{
+        struct dlms_material m = pick(keys, dedicated, sc);
+
+        return dlms_protect_with(c, &m, sc, title, ic, plain, n, out, cap, ret_len);
+}
+
+/* ---- opening, and why it fails ---- */
+
+/* A right key gives an APDU; besides the plain ones, protected text may hold one that is signed, or
+ * protected once more. */
+static bool is_apdu(const uint8_t *p, size_t n)
+{
+        struct apdu_envelope env;
+        struct apdu_general g;
+        struct apdu_signed s;
+
+        if (n < 2)
+                return false;
+        switch (p[0]) {
+        case APDU_ACCESS_REQUEST:
+        case APDU_ACCESS_RESPONSE: /* long-invoke-id, date-time of 0 or 12 bytes, count */
+                return n >= 8 && (p[5] == 0 || (p[5] == 12 && n >= 20));
+        case APDU_GENERAL_SIGNING:
+                return apdu_signed_decode(p, n, &s) == 0;
+        case APDU_GENERAL_CIPHERING:
+                return apdu_general_decode(p, n, &g) == 0;
+        default:
+                if (apdu_is_ciphered(p[0]))
+                        return apdu_envelope_decode(p, n, &env) == 0;
+                return apdu_plausible(p, n);
+        }
+}
+
 /* Whether @text, ciphered, gives an APDU under @title. Deciphers in place and back again: without
  * the tag GCM is its own inverse. */
-static bool gives_apdu(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated,
-                       const uint8_t *title, uint32_t ic, uint8_t *text, size_t n)
+static bool gives_apdu(struct dlms_crypto *c, const struct dlms_material *m, const uint8_t *title,
+                       uint32_t ic, uint8_t *text, size_t n)
 {
         bool good;
 
-        if (!run(c, true, keys, dedicated, DLMS_SC_ENCRYPTED, title, ic, text, n))
+        if (!run(c, true, m, DLMS_SC_ENCRYPTED, title, ic, text, n))
                 return false;
-        good = apdu_plausible(text, n);
-        run(c, true, keys, dedicated, DLMS_SC_ENCRYPTED, title, ic, text, n);
+        good = is_apdu(text, n);
+        run(c, true, m, DLMS_SC_ENCRYPTED, title, ic, text, n);
         return good;
-}
-
-/* The tag did not verify: which secret is the wrong one? @text is ciphertext again. */
-static int diagnose(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated,
-                    const uint8_t *title, const uint8_t *known_title, uint32_t ic, uint8_t *text,
-                    size_t n)
-{
-        if (gives_apdu(c, keys, dedicated, title, ic, text, n))
-                return DLMS_E_AUTHENTICATION_KEY;
-        if (known_title && memcmp(title, known_title, DLMS_TITLE_SIZE) != 0 &&
-            gives_apdu(c, keys, dedicated, known_title, ic, text, n))
-                return DLMS_E_TITLE;
-        return DLMS_E_ENCRYPTION_KEY;
 }
 
 static bool check_tag(EVP_CIPHER_CTX *ctx, uint8_t *tag)
@@ -210,99 +251,102 @@ static bool check_tag(EVP_CIPHER_CTX *ctx, uint8_t *tag)
                EVP_CipherFinal_ex(ctx, none, &len) == 1;
 }
 
-int dlms_open(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated,
-              const uint8_t title[static DLMS_TITLE_SIZE], const uint8_t *known_title, uint8_t *in,
-              size_t n, struct dlms_protection *ret, uint8_t **ret_plain, size_t *ret_len)
+/* The message did not open: which secret is the wrong one? @text is as received, its tag (if it has
+ * one we can check) behind it. */
+static int diagnose(struct dlms_crypto *c, const struct dlms_material *m, const uint8_t *title,
+                    const uint8_t *known_title, const struct dlms_protection *prot, uint8_t *text,
+                    size_t n)
+{
+        bool other = known_title && memcmp(title, known_title, DLMS_TITLE_SIZE) != 0;
+        EVP_CIPHER_CTX *ctx;
+
+        if (!(prot->sc & DLMS_SC_ENCRYPTED)) {
+                ctx = other ? run(c, false, m, prot->sc, known_title, prot->ic, text, n) : NULL;
+                return ctx && check_tag(ctx, text + n) ? DLMS_E_TITLE : DLMS_E_TAG;
+        }
+        if (gives_apdu(c, m, title, prot->ic, text, n))
+                return DLMS_E_AUTHENTICATION_KEY;
+        if (other && gives_apdu(c, m, known_title, prot->ic, text, n))
+                return DLMS_E_TITLE;
+        return DLMS_E_ENCRYPTION_KEY;
+}
+
+/* Deciphers @text in place; false when it is not what the keys' owner sent. */
+static bool opens(struct dlms_crypto *c, const struct dlms_material *m, const uint8_t *title,
+                  const struct dlms_protection *prot, uint8_t *text, size_t n)
+{
+        EVP_CIPHER_CTX *ctx = run(c, false, m, prot->sc, title, prot->ic, text, n);
+
+        if (!ctx)
+                return false;
+        if (prot->tag_checked)
+                return check_tag(ctx, text + n);
+        return !(prot->sc & DLMS_SC_ENCRYPTED) || is_apdu(text, n);
+}
+
+int dlms_open_with(struct dlms_crypto *c, const struct dlms_material *m,
+                   const uint8_t title[static DLMS_TITLE_SIZE], const uint8_t *known_title,
+                   uint8_t *in, size_t n, struct dlms_protection *ret, uint8_t **ret_plain,
+                   size_t *ret_len)
 {
         struct dlms_protection prot = { 0 };
         size_t tag, len;
-        EVP_CIPHER_CTX *ctx;
         uint8_t *text;
+        int e;
 
         if (n < DLMS_SC_HEADER_SIZE)
                 return DLMS_E_TRUNCATED;
         prot.sc = in[0];
         prot.ic = (uint32_t)in[1] << 24 | (uint32_t)in[2] << 16 | (uint32_t)in[3] << 8 | in[4];
-        if ((prot.sc & DLMS_SC_SUITE) > 2 || prot.sc & DLMS_SC_COMPRESSED ||
-            !(prot.sc & DLMS_POLICY_AUTHENTICATED_ENCRYPTED))
-                return DLMS_E_SECURITY;
-        if (!c || !keys || !pick_key(keys, dedicated))
+        *ret = prot;
+        e = check_control(prot.sc, m->suite);
+        if (e)
+                return e;
+        if (!c || !m->key)
                 return DLMS_E_KEY_MISSING;
         tag = prot.sc & DLMS_SC_AUTHENTICATED ? DLMS_TAG_SIZE : 0;
         if (n - DLMS_SC_HEADER_SIZE < tag)
                 return DLMS_E_TRUNCATED;
         text = in + DLMS_SC_HEADER_SIZE;
         len = n - DLMS_SC_HEADER_SIZE - tag;
-        prot.tag_checked = tag && keys->has_ak;
-        ctx = run(c, false, keys, dedicated, prot.sc, title, prot.ic, text, len);
-        if (!ctx)
-                return DLMS_E_CRYPTO;
-        *ret = prot;
-        if (prot.tag_checked && !check_tag(ctx, text + len)) {
-                if (!(prot.sc & DLMS_SC_ENCRYPTED))
-                        return DLMS_E_TAG;
-                run(c, true, keys, dedicated, DLMS_SC_ENCRYPTED, title, prot.ic, text, len);
-                return diagnose(c, keys, dedicated, title, known_title, prot.ic, text, len);
+        ret->tag_checked = prot.tag_checked = tag && m->ak;
+        if (!opens(c, m, title, &prot, text, len)) {
+                if (prot.sc & DLMS_SC_ENCRYPTED)
+                        run(c, true, m, DLMS_SC_ENCRYPTED, title, prot.ic, text, len);
+                return diagnose(c, m, title, known_title, &prot, text, len);
         }
-        if (!prot.tag_checked && prot.sc & DLMS_SC_ENCRYPTED && !apdu_plausible(text, len))
-                return DLMS_E_ENCRYPTION_KEY;
         *ret_plain = text;
         *ret_len = len;
         return 0;
+}
+
+int dlms_open(struct dlms_crypto *c, const struct dlms_keys *keys, bool dedicated,
+              const uint8_t title[static DLMS_TITLE_SIZE], const uint8_t *known_title, uint8_t *in,
+              size_t n, struct dlms_protection *ret, uint8_t **ret_plain, size_t *ret_len)
+{
+        struct dlms_material m = { 0 };
+
+        if (keys && n > 0)
+                m = pick(keys, dedicated, in[0]);
+        return dlms_open_with(c, &m, title, known_title, in, n, ret, ret_plain, ret_len);
 }
 
 int dlms_gmac(struct dlms_crypto *c, const struct dlms_keys *keys, uint8_t sc,
               const uint8_t title[static DLMS_TITLE_SIZE], uint32_t ic, const uint8_t *challenge,
               size_t n, uint8_t tag[static DLMS_TAG_SIZE])
 {
+        size_t size = dlms_key_size(keys->suite);
         uint8_t iv[IV_SIZE], aad[AAD_MAX];
         EVP_CIPHER_CTX *ctx;
 
         if (!c || !keys->has_ek || !keys->has_ak)
                 return DLMS_E_KEY_MISSING;
         make_iv(iv, title, ic);
-        ctx = begin(c, true, keys->ek, dlms_key_size(keys->suite), iv);
-        if (!ctx || !feed_aad(ctx, aad, make_aad(aad, keys, sc)) || !feed_aad(ctx, challenge, n) ||
-            !get_tag(ctx, tag))
+        ctx = begin(c, true, keys->ek, size, iv);
+        if (!ctx || !feed_aad(ctx, aad, make_aad(aad, keys->ak, size, sc)) ||
+            !feed_aad(ctx, challenge, n) || !get_tag(ctx, tag))
                 return DLMS_E_CRYPTO;
         return 0;
-}
-
-int dlms_hls_digest(enum dlms_auth auth, const uint8_t *secret, size_t secret_len,
-                    const uint8_t *title_from, const uint8_t *title_to, const uint8_t *challenge_a,
-                    size_t len_a, const uint8_t *challenge_b, size_t len_b,
-                    uint8_t out[static DLMS_CHALLENGE_MAX], size_t *ret_len)
-{
-        const char *name = auth == DLMS_AUTH_HLS_MD5      ? "MD5"
-                           : auth == DLMS_AUTH_HLS_SHA1   ? "SHA1"
-                           : auth == DLMS_AUTH_HLS_SHA256 ? "SHA256"
-                                                          : NULL;
-        bool sha256 = auth == DLMS_AUTH_HLS_SHA256;
-        unsigned len = 0;
-        EVP_MD_CTX *ctx;
-        EVP_MD *md;
-        bool ok;
-
-        if (!name || (sha256 && (!title_from || !title_to)))
-                return DLMS_E_ARGUMENT;
-        md = EVP_MD_fetch(NULL, name, NULL);
-        ctx = EVP_MD_CTX_new();
-        ok = md && ctx && EVP_DigestInit_ex2(ctx, md, NULL) == 1;
-        /* 3, 4: challenge || secret; 6: secret || titles || both challenges (9.2.7.4) */
-        if (ok && sha256)
-                ok = EVP_DigestUpdate(ctx, secret, secret_len) == 1 &&
-                     EVP_DigestUpdate(ctx, title_from, DLMS_TITLE_SIZE) == 1 &&
-                     EVP_DigestUpdate(ctx, title_to, DLMS_TITLE_SIZE) == 1 &&
-                     EVP_DigestUpdate(ctx, challenge_a, len_a) == 1 &&
-                     EVP_DigestUpdate(ctx, challenge_b, len_b) == 1;
-        else if (ok)
-                ok = EVP_DigestUpdate(ctx, challenge_a, len_a) == 1 &&
-                     EVP_DigestUpdate(ctx, secret, secret_len) == 1;
-        ok = ok && EVP_DigestFinal_ex(ctx, out, &len) == 1;
-        EVP_MD_CTX_free(ctx);
-        EVP_MD_free(md);
-        *ret_len = len;
-        return ok ? 0 : DLMS_E_CRYPTO;
 }
 
 static int wrap(bool encrypt, const uint8_t *kek, size_t kek_len, const uint8_t *in, size_t n,
@@ -312,19 +356,21 @@ static int wrap(bool encrypt, const uint8_t *kek, size_t kek_len, const uint8_t 
         uint8_t tmp[DLMS_KEY_MAX + 16];
         EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
         EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+        bool made = ctx && cipher, ok;
         int len = 0;
-        bool ok;
 
         if (ctx)
                 EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-        ok = ctx && cipher && EVP_CipherInit_ex2(ctx, cipher, kek, NULL, encrypt, NULL) == 1 &&
+        ok = made && EVP_CipherInit_ex2(ctx, cipher, kek, NULL, encrypt, NULL) == 1 &&
              EVP_CipherUpdate(ctx, tmp, &len, in, (int)n) == 1 && (size_t)len == out_len;
         if (ok)
                 memcpy(out, tmp, out_len);
         OPENSSL_cleanse(tmp, sizeof tmp);
         EVP_CIPHER_CTX_free(ctx);
         EVP_CIPHER_free(cipher);
-        return ok ? 0 : DLMS_E_CRYPTO;
+        if (ok)
+                return 0;
+        return made && !encrypt ? DLMS_E_KEY_WRAP : DLMS_E_CRYPTO;
 }
 
 int dlms_key_wrap(const uint8_t *kek, size_t kek_len, const uint8_t *key, size_t n, uint8_t *out)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "acse.h"
+#include "envelope.h"
 
 enum {
         INTER_OCTET_MS = 1000,
@@ -25,19 +26,24 @@ static void touch(struct dlms_server *s, int64_t now_ms)
 
 static bool settings_good(const struct dlms_server_config *cfg)
 {
-        bool crypto = cfg->policy != DLMS_POLICY_NONE || cfg->auth == DLMS_AUTH_GMAC;
+        struct dlms_hls hls = {
+                .auth = cfg->auth,
+                .crypto = cfg->crypto,
+                .keys = &cfg->keys,
+                .secret = cfg->secret,
+                .secret_len = cfg->secret_len,
+                .transform = cfg->transform,
+        };
 
         if (!cfg->objects || !cfg->objects->get || cfg->keys.suite > 2 || cfg->window > 7)
                 return false;
-        if (cfg->auth != DLMS_AUTH_NONE && cfg->auth != DLMS_AUTH_LLS &&
-            cfg->auth != DLMS_AUTH_GMAC)
-                return false;
-        if (cfg->auth == DLMS_AUTH_LLS && (!cfg->secret || cfg->secret_len == 0))
+        if (!dlms_hls_usable(&hls) || (cfg->auth == DLMS_AUTH_LLS && cfg->secret_len == 0))
                 return false;
         if (cfg->max_pdu > DLMS_SERVER_PDU_MAX ||
             cfg->policy & ~DLMS_POLICY_AUTHENTICATED_ENCRYPTED)
                 return false;
-        return !crypto || (cfg->crypto && cfg->keys.has_ek && cfg->keys.has_ak);
+        return cfg->policy == DLMS_POLICY_NONE ||
+               (cfg->crypto && cfg->keys.has_ek && cfg->keys.has_ak);
 }
 
 int dlms_server_init(struct dlms_server *s, const struct dlms_server_config *config,
@@ -99,40 +105,38 @@ void server_send_plain(struct dlms_server *s, struct axdr_writer *w)
                 channel_send(&s->channel, w->len);
 }
 
+/* What protection adds to a reply at most. */
+static size_t overhead(struct dlms_server *s)
+{
+        enum { LENGTH_CODES = 6 }; /* of a long text over those of none */
+        struct dlms_end end = server_end(s);
+
+        return s->reply_ciphered ? dlms_seal_size(&end, 0) + LENGTH_CODES : 0;
+}
+
 struct axdr_writer server_begin(struct dlms_server *s)
 {
-        enum { ROOM = APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE };
         struct axdr_writer w = server_begin_plain(s);
+        size_t add = overhead(s);
 
-        if (!s->reply_ciphered)
-                return w;
-        return axdr_writer_of(w.p + ROOM, w.cap - ROOM - DLMS_TAG_SIZE);
+        return axdr_writer_of(w.p + add, w.cap - add);
 }
 
 void server_send(struct dlms_server *s, struct axdr_writer *w)
 {
-        const struct dlms_server_config *cfg = s->cfg;
-        uint8_t head[APDU_ENVELOPE_MAX], *out, tag;
-        size_t cap, n, head_len;
+        struct dlms_end end = server_end(s);
+        size_t cap, n;
+        uint8_t *out;
 
         if (!s->reply_ciphered || w->failed) {
                 server_send_plain(s, w);
                 return;
         }
-        tag = s->reply_general ? (s->reply_dedicated ? APDU_GENERAL_DED : APDU_GENERAL_GLO)
-                               : apdu_ciphered_tag(w->p[0], s->reply_dedicated);
-        n = w->len + DLMS_SC_HEADER_SIZE +
-            (cfg->policy & DLMS_SC_AUTHENTICATED ? DLMS_TAG_SIZE : 0);
-        head_len = apdu_put_envelope(head, tag, s->reply_general ? cfg->title : NULL, n);
         out = channel_tx(&s->channel, &cap);
-        if (dlms_protect(cfg->crypto, &s->keys, s->reply_dedicated,
-                         (uint8_t)(cfg->policy | s->keys.suite), cfg->title, s->counters->tx++,
-                         w->p, w->len, out + head_len, cap - head_len, &n)) {
+        if (dlms_seal(&end, s->counters->tx++, w->p, w->len, out, cap, &n))
                 finish(s, DLMS_E_CRYPTO);
-                return;
-        }
-        memcpy(out, head, head_len);
-        channel_send(&s->channel, head_len + n);
+        else
+                channel_send(&s->channel, n);
 }
 
 void server_refuse(struct dlms_server *s, uint8_t state, uint8_t service)
@@ -146,12 +150,11 @@ void server_refuse(struct dlms_server *s, uint8_t state, uint8_t service)
 /* ---- replies ---- */
 
 /* Bytes of data that fit one APDU behind a head of @head bytes. */
-static size_t room(const struct dlms_server *s, size_t head)
+static size_t room(struct dlms_server *s, size_t head)
 {
         size_t max = s->peer_pdu < DLMS_SERVER_TX_MAX ? s->peer_pdu : DLMS_SERVER_TX_MAX;
 
-        if (s->reply_ciphered)
-                head += APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE + DLMS_TAG_SIZE;
+        head += overhead(s);
         return max > head ? max - head : 0;
 }
 
@@ -300,40 +303,53 @@ static int check_counter(struct dlms_server *s, bool dedicated, uint32_t ic)
         return 0;
 }
 
+/* What is wrong with an opened APDU beyond its protection itself. */
+static int check_opened(const struct dlms_server *s, const struct dlms_opened *o)
+{
+        if (o->foreign)
+                return DLMS_E_TITLE;
+        if (!o->ciphered)
+                return DLMS_E_NOT_CIPHERED;
+        if (s->cfg->sign && !o->is_signed && s->state >= DLMS_SERVER_AUTHENTICATING)
+                return DLMS_E_NOT_SIGNED;
+        if ((o->protection.sc & s->cfg->policy) != s->cfg->policy)
+                return DLMS_E_SECURITY;
+        return 0;
+}
+
 int server_open_apdu(struct dlms_server *s, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n)
 {
-        struct dlms_protection protection;
-        struct apdu_envelope env;
-        uint8_t title[DLMS_TITLE_SIZE];
+        struct dlms_end end;
+        struct dlms_opened o;
         int e;
 
-        s->reply_ciphered = apdu_is_ciphered(p[0]);
+        s->reply_ciphered = apdu_is_protected(p[0]);
         if (!s->reply_ciphered) {
                 *ret_p = p;
                 *ret_n = n;
                 return 0;
         }
-        e = apdu_envelope_decode(p, n, &env);
+        end = server_end(s);
+        e = dlms_unseal(&end, p, n, &o);
+        s->reply_envelope = o.envelope;
+        s->reply_dedicated = o.dedicated;
+        s->reply_signed = o.is_signed;
+        if (!e)
+                e = check_opened(s, &o);
         if (e) {
-                server_refuse(s, 1, APDU_EXC_OTHER);
+                s->refused = (enum dlms_error)e;
+                server_refuse(s, 1,
+                              e == DLMS_E_APDU || e == DLMS_E_TRAILING ? APDU_EXC_OTHER
+                                                                       : APDU_EXC_DECIPHERING);
                 return e;
         }
-        memcpy(title, env.title ? env.title : s->client_title, sizeof title);
-        s->reply_general = env.general;
-        s->reply_dedicated = env.dedicated;
-        e = dlms_open(s->cfg->crypto, &s->keys, env.dedicated, title, NULL, p + env.offset, env.n,
-                      &protection, ret_p, ret_n);
-        if (!e && memcmp(title, s->client_title, sizeof title) != 0)
-                e = DLMS_E_TITLE;
-        if (!e && ((protection.sc & s->cfg->policy) != s->cfg->policy || *ret_n == 0))
-                e = DLMS_E_SECURITY;
+        *ret_p = o.p;
+        *ret_n = o.n;
+        e = check_counter(s, o.dedicated, o.protection.ic);
         if (e) {
-                server_refuse(s, 1, APDU_EXC_DECIPHERING);
-                return e;
-        }
-        e = check_counter(s, env.dedicated, protection.ic);
-        if (e)
+                s->refused = (enum dlms_error)e;
                 server_refuse(s, 1, APDU_EXC_COUNTER);
+        }
         return e;
 }
 
@@ -396,7 +412,8 @@ static void on_apdu(struct dlms_server *s, uint8_t *p, size_t n)
                 server_refuse(s, 1, APDU_EXC_NOT_POSSIBLE);
                 return;
         }
-        if (apdu_is_ciphered(p[0]) != s->ciphered) {
+        if (apdu_is_protected(p[0]) != s->ciphered) {
+                s->refused = DLMS_E_NOT_CIPHERED;
                 server_refuse(s, 1, APDU_EXC_NOT_POSSIBLE);
                 return;
         }
@@ -489,16 +506,20 @@ int dlms_push_build(const struct dlms_server_config *config, struct dlms_server_
                     uint32_t invoke_id, const uint8_t *datetime, const uint8_t *body, size_t n,
                     uint8_t *out, size_t cap, size_t *ret_len)
 {
-        enum { ROOM = APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE };
+        struct dlms_end end = {
+                .crypto = config->crypto,
+                .keys = &config->keys,
+                .own = config->title,
+                .policy = config->policy,
+                .envelope = DLMS_ENVELOPE_GENERAL,
+        };
         bool ciphered = config->policy != DLMS_POLICY_NONE;
-        size_t before = ciphered ? ROOM : 0, after = ciphered ? DLMS_TAG_SIZE : 0, len, head_len;
-        uint8_t head[APDU_ENVELOPE_MAX];
+        size_t before = ciphered ? APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE : 0;
         struct axdr_writer w;
-        int e;
 
-        if (cap < before + after)
+        if (cap < before)
                 return DLMS_E_TOO_LONG;
-        w = axdr_writer_of(out + before, cap - before - after);
+        w = axdr_writer_of(out + before, cap - before);
         axdr_put_byte(&w, APDU_DATA_NOTIFICATION);
         axdr_put_be32(&w, invoke_id);
         axdr_put_byte(&w, datetime ? 12 : 0);
@@ -507,20 +528,9 @@ int dlms_push_build(const struct dlms_server_config *config, struct dlms_server_
         axdr_put_raw(&w, body, n);
         if (w.failed)
                 return DLMS_E_TOO_LONG;
-        if (!ciphered) {
-                *ret_len = w.len;
-                return 0;
-        }
-        len = w.len + DLMS_SC_HEADER_SIZE +
-              (config->policy & DLMS_SC_AUTHENTICATED ? DLMS_TAG_SIZE : 0);
-        head_len = apdu_put_envelope(head, APDU_GENERAL_GLO, config->title, len);
-        e = dlms_protect(config->crypto, &config->keys, false,
-                         (uint8_t)(config->policy | config->keys.suite), config->title,
-                         counters->tx++, w.p, w.len, out + head_len, cap - head_len, &len);
-        if (e)
-                return e;
-        memcpy(out, head, head_len);
-        *ret_len = head_len + len;
+        if (ciphered)
+                return dlms_seal(&end, counters->tx++, w.p, w.len, out, cap, ret_len);
+        *ret_len = w.len;
         return 0;
 }
 

@@ -2,7 +2,7 @@
 
 /*
  * The meter's side of a DLMS/COSEM session, for simulated meters: HDLC or wrapper, association
- * without, with LLS or with GMAC, ciphering, GET with block transfer and selective access, SET,
+ * with any mechanism, ciphering and signing of all suites, GET with block transfer and selective access, SET,
  * ACTION, release. A state machine without I/O, clock, randomness or heap (core.h drives it);
  * the objects are the caller's, behind three functions.
  *
@@ -18,6 +18,8 @@
 #include "axdr.h"
 #include "channel.h"
 #include "dlms.h"
+#include "hls.h"
+#include "protect.h"
 #include "security.h"
 
 enum { DLMS_SERVER_PDU_MAX = 1024, DLMS_SERVER_TX_MAX = 2048 };
@@ -45,8 +47,13 @@ struct dlms_server_config {
         uint16_t max_info;     /* HDLC information field we take and send; 0 = 128 */
         uint8_t window;        /* HDLC, 1-7; 0 = 1 */
         enum dlms_auth auth;   /* required of every client but the public one (SAP 16) */
-        const uint8_t *secret; /* LLS password; borrowed */
+        const uint8_t *secret; /* LLS password or HLS secret; borrowed */
         size_t secret_len;
+        const struct dlms_transform *transform; /* HLS 2; borrowed, NULL = AES-128-ECB */
+        const uint16_t *client_saps;            /* known clients; borrowed, NULL = all */
+        size_t n_client_saps;
+        uint8_t known_client[DLMS_TITLE_SIZE]; /* the client's title; all zero = any */
+        bool sign;                             /* every APDU must be signed */
         enum dlms_policy policy; /* required of every APDU once associated */
         struct dlms_keys keys;
         uint8_t title[DLMS_TITLE_SIZE];
@@ -78,9 +85,12 @@ struct dlms_server {
         void *meter;                           /* borrowed, for the callbacks */
         enum dlms_server_state state;
         enum dlms_error error; /* why CLOSED; 0 = as the client wished */
+        enum dlms_error refused; /* what was wrong with the last APDU or association refused */
         bool ciphered;         /* this association's application context */
         uint8_t auth;
-        bool reply_ciphered, reply_general, reply_dedicated; /* as the request was */
+        bool reply_ciphered, reply_dedicated, reply_signed; /* as the request was */
+        enum dlms_envelope reply_envelope;
+        struct dlms_session_keys session; /* of general-ciphering */
         uint8_t ctos_len, stoc_len;
         uint8_t ctos[DLMS_CHALLENGE_MAX], stoc[DLMS_CHALLENGE_MAX];
         uint8_t client_title[DLMS_TITLE_SIZE];

@@ -4,9 +4,47 @@
 #include <string.h>
 
 #include "acse.h"
+#include "agreement.h"
+#include "envelope.h"
 
 enum { DLMS_VERSION = 6, VAA_LN = 7, PUBLIC_CLIENT = 16, USER_INFO_MAX = 96 };
-enum { GMAC_TOKEN_SIZE = 1 + 4 + DLMS_TAG_SIZE };
+
+struct dlms_end server_end(struct dlms_server *s)
+{
+        static const uint8_t unknown[DLMS_TITLE_SIZE];
+        bool known = memcmp(s->client_title, unknown, sizeof unknown) != 0;
+        bool signs = s->keys.pki && s->keys.pki->has_sign;
+
+        return (struct dlms_end){
+                .crypto = s->cfg->crypto,
+                .keys = &s->keys,
+                .own = s->cfg->title,
+                .peer = known ? s->client_title : NULL,
+                .session = &s->session,
+                .policy = s->cfg->policy,
+                .envelope = s->reply_envelope,
+                .dedicated = s->reply_dedicated,
+                .sign = s->reply_signed && signs,
+                .answer = true,
+        };
+}
+
+struct dlms_hls server_hls(const struct dlms_server *s)
+{
+        const struct dlms_server_config *cfg = s->cfg;
+
+        return (struct dlms_hls){
+                .auth = (enum dlms_auth)s->auth,
+                .crypto = cfg->crypto,
+                .keys = &s->keys,
+                .secret = cfg->secret,
+                .secret_len = cfg->secret_len,
+                .transform = cfg->transform,
+                .title = { s->client_title, cfg->title },
+                .challenge = { s->ctos, s->stoc },
+                .challenge_len = { s->ctos_len, s->stoc_len },
+        };
+}
 
 /* What this client must present. */
 static uint8_t required_auth(const struct dlms_server *s)
@@ -30,6 +68,7 @@ static void reject(struct dlms_server *s, const struct acse_associate *aarq, uin
         };
         struct axdr_writer w = server_begin_plain(s);
 
+        s->refused = acse_rejection(&aare);
         acse_put_associate(&w, &aare);
         server_send_plain(s, &w);
 }
@@ -47,7 +86,7 @@ static uint8_t check_auth(struct dlms_server *s, const struct acse_associate *aa
                 if (aarq->auth_len != cfg->secret_len ||
                     CRYPTO_memcmp(aarq->auth_value, cfg->secret, cfg->secret_len) != 0)
                         return ACSE_DIAG_AUTHENTICATION_FAILURE;
-        } else if (need == DLMS_AUTH_GMAC) {
+        } else if (need >= DLMS_AUTH_HLS) {
                 if (aarq->auth_len < 8 || aarq->auth_len > DLMS_CHALLENGE_MAX)
                         return ACSE_DIAG_AUTHENTICATION_FAILURE;
                 memcpy(s->ctos, aarq->auth_value, aarq->auth_len);
@@ -63,7 +102,8 @@ static int take_initiate(struct dlms_server *s, uint8_t *p, size_t n)
         uint32_t offered = s->cfg->conformance;
         int e;
 
-        if (n == 0 || apdu_is_ciphered(p[0]) != s->ciphered) {
+        if (n == 0 || apdu_is_protected(p[0]) != s->ciphered) {
+                s->refused = DLMS_E_NOT_CIPHERED;
                 server_refuse(s, 1, APDU_EXC_OTHER);
                 return DLMS_E_NOT_CIPHERED;
         }
@@ -120,49 +160,56 @@ static int put_initiate(struct dlms_server *s, uint8_t out[static USER_INFO_MAX]
         return e;
 }
 
-void server_on_aarq(struct dlms_server *s, uint8_t *apdu, size_t n)
+static bool client_known(const struct dlms_server *s)
 {
-        struct acse_associate aarq, aare = { .tag = APDU_AARE, .diagnostic_source = 1 };
-        uint8_t user_info[USER_INFO_MAX], diagnostic;
+        const struct dlms_server_config *cfg = s->cfg;
+
+        for (size_t i = 0; i < cfg->n_client_saps; i++)
+                if (cfg->client_saps[i] == s->channel.client_sap)
+                        return true;
+        return !cfg->client_saps;
+}
+
+static bool title_known(const struct dlms_server *s, const struct acse_associate *aarq)
+{
+        static const uint8_t any[DLMS_TITLE_SIZE];
+
+        if (memcmp(s->cfg->known_client, any, sizeof any) == 0)
+                return true;
+        return aarq->title && memcmp(aarq->title, s->cfg->known_client, DLMS_TITLE_SIZE) == 0;
+}
+
+/* Everything about the AARQ but its initiate-request; a diagnostic other than NULL refuses it. */
+static uint8_t check_aarq(struct dlms_server *s, const struct acse_associate *aarq)
+{
+        bool needs_title = s->ciphered || required_auth(s) >= DLMS_AUTH_GMAC;
+
+        if (!client_known(s))
+                return ACSE_DIAG_NO_REASON;
+        if (aarq->context != (required_cipher(s) ? ACSE_LN_CIPHERED : ACSE_LN))
+                return ACSE_DIAG_CONTEXT_NOT_SUPPORTED;
+        if (needs_title && (!aarq->title || !title_known(s, aarq)))
+                return ACSE_DIAG_CALLING_TITLE_NOT_RECOGNIZED;
+        return check_auth(s, aarq);
+}
+
+static void accept_aarq(struct dlms_server *s, const struct acse_associate *aarq)
+{
+        struct acse_associate aare = { .tag = APDU_AARE,
+                                       .context = aarq->context,
+                                       .diagnostic_source = 1 };
+        bool hls = s->auth >= DLMS_AUTH_HLS;
+        uint8_t user_info[USER_INFO_MAX];
         struct axdr_writer w;
 
-        s->state = DLMS_SERVER_CONNECTED;
-        s->keys = s->cfg->keys;
-        s->keys.has_dedicated = false;
-        s->reply_len = 0;
-        if (acse_associate_decode(apdu, n, &aarq) || aarq.tag != APDU_AARQ) {
-                server_refuse(s, 1, APDU_EXC_OTHER);
-                return;
-        }
-        s->ciphered = aarq.context == ACSE_LN_CIPHERED;
-        if (aarq.context != (required_cipher(s) ? ACSE_LN_CIPHERED : ACSE_LN)) {
-                reject(s, &aarq, ACSE_DIAG_CONTEXT_NOT_SUPPORTED);
-                return;
-        }
-        if ((s->ciphered || required_auth(s) == DLMS_AUTH_GMAC) && !aarq.title) {
-                reject(s, &aarq, ACSE_DIAG_CALLING_TITLE_NOT_RECOGNIZED);
-                return;
-        }
-        if (aarq.title)
-                memcpy(s->client_title, aarq.title, DLMS_TITLE_SIZE);
-        diagnostic = check_auth(s, &aarq);
-        if (diagnostic) {
-                reject(s, &aarq, diagnostic);
-                return;
-        }
-        if (take_initiate(s, apdu + (aarq.user_info ? aarq.user_info - apdu : 0),
-                          aarq.user_info_len))
-                return;
-        s->auth = required_auth(s);
-        aare.context = aarq.context;
         aare.user_info = user_info;
         if (put_initiate(s, user_info, &aare.user_info_len)) {
                 server_refuse(s, 1, APDU_EXC_OTHER);
                 return;
         }
-        if (s->ciphered || s->auth == DLMS_AUTH_GMAC)
+        if (s->ciphered || s->auth >= DLMS_AUTH_GMAC)
                 aare.title = s->cfg->title;
-        if (s->auth == DLMS_AUTH_GMAC) {
+        if (hls) {
                 aare.diagnostic = ACSE_DIAG_AUTHENTICATION_REQUIRED;
                 aare.has_auth = true;
                 aare.mechanism = s->auth;
@@ -172,7 +219,39 @@ void server_on_aarq(struct dlms_server *s, uint8_t *apdu, size_t n)
         w = server_begin_plain(s);
         acse_put_associate(&w, &aare);
         server_send_plain(s, &w);
-        s->state = s->auth == DLMS_AUTH_GMAC ? DLMS_SERVER_AUTHENTICATING : DLMS_SERVER_ASSOCIATED;
+        s->state = hls ? DLMS_SERVER_AUTHENTICATING : DLMS_SERVER_ASSOCIATED;
+}
+
+void server_on_aarq(struct dlms_server *s, uint8_t *apdu, size_t n)
+{
+        struct acse_associate aarq;
+        uint8_t diagnostic;
+
+        s->state = DLMS_SERVER_CONNECTED;
+        s->keys = s->cfg->keys;
+        s->keys.has_dedicated = false;
+        s->session = (struct dlms_session_keys){ 0 };
+        memset(s->client_title, 0, sizeof s->client_title);
+        s->reply_len = 0;
+        s->refused = DLMS_E_OK;
+        if (acse_associate_decode(apdu, n, &aarq) || aarq.tag != APDU_AARQ) {
+                s->refused = DLMS_E_APDU;
+                server_refuse(s, 1, APDU_EXC_OTHER);
+                return;
+        }
+        s->ciphered = aarq.context == ACSE_LN_CIPHERED;
+        diagnostic = check_aarq(s, &aarq);
+        if (diagnostic) {
+                reject(s, &aarq, diagnostic);
+                return;
+        }
+        if (aarq.title)
+                memcpy(s->client_title, aarq.title, DLMS_TITLE_SIZE);
+        if (take_initiate(s, apdu + (aarq.user_info ? aarq.user_info - apdu : 0),
+                          aarq.user_info_len))
+                return;
+        s->auth = required_auth(s);
+        accept_aarq(s, &aarq);
 }
 
 bool server_is_pass3(const struct apdu_request *q)
@@ -183,52 +262,45 @@ bool server_is_pass3(const struct apdu_request *q)
                obis_equal(&q->attr.obis, &association);
 }
 
-/* Verifies the client's answer to our challenge. */
-static bool verify(struct dlms_server *s, const struct apdu_request *q)
+/* Verifies the client's answer to our challenge: 0 or why not. */
+static int verify(struct dlms_server *s, const struct apdu_request *q)
 {
-        uint8_t tag[DLMS_TAG_SIZE];
+        struct dlms_hls hls = server_hls(s);
         struct axdr_reader r;
         struct axdr_value v;
-        uint32_t ic;
 
         if (!q->data)
-                return false;
+                return DLMS_E_APDU;
         axdr_reader_init(&r, q->data, q->n);
-        if (!axdr_expect(&r, AXDR_OCTET_STRING, &v) || v.n != GMAC_TOKEN_SIZE)
-                return false;
-        ic = (uint32_t)v.p[1] << 24 | (uint32_t)v.p[2] << 16 | (uint32_t)v.p[3] << 8 | v.p[4];
-        if (dlms_gmac(s->cfg->crypto, &s->keys, v.p[0], s->client_title, ic, s->stoc, s->stoc_len,
-                      tag))
-                return false;
-        return CRYPTO_memcmp(tag, v.p + 5, sizeof tag) == 0;
+        if (!axdr_expect(&r, AXDR_OCTET_STRING, &v))
+                return DLMS_E_TYPE;
+        return dlms_hls_check(&hls, false, v.p, v.n);
 }
 
 void server_on_pass3(struct dlms_server *s, const struct apdu_request *q)
 {
-        uint8_t token[GMAC_TOKEN_SIZE], data[GMAC_TOKEN_SIZE + 2];
+        uint8_t answer[DLMS_HLS_ANSWER_MAX], data[DLMS_HLS_ANSWER_MAX + 2];
         struct axdr_writer d = axdr_writer_of(data, sizeof data), w;
-        uint8_t sc = (uint8_t)(DLMS_SC_AUTHENTICATED | s->keys.suite);
-        uint32_t ic;
+        struct dlms_hls hls = server_hls(s);
+        uint32_t ic = 0;
+        size_t n;
+        int e = verify(s, q);
 
-        if (!verify(s, q)) {
+        if (e) {
+                s->refused = (enum dlms_error)e;
                 s->state = DLMS_SERVER_CONNECTED;
                 w = server_begin(s);
                 apdu_put_action_result(&w, q->invoke, DLMS_ACCESS_READ_WRITE_DENIED, NULL, 0);
                 server_send(s, &w);
                 return;
         }
-        ic = s->counters->tx++;
-        token[0] = sc;
-        token[1] = (uint8_t)(ic >> 24);
-        token[2] = (uint8_t)(ic >> 16);
-        token[3] = (uint8_t)(ic >> 8);
-        token[4] = (uint8_t)ic;
-        if (dlms_gmac(s->cfg->crypto, &s->keys, sc, s->cfg->title, ic, s->ctos, s->ctos_len,
-                      token + 5)) {
+        if (s->auth == DLMS_AUTH_GMAC)
+                ic = s->counters->tx++;
+        if (dlms_hls_answer(&hls, true, ic, answer, &n)) {
                 server_refuse(s, 1, APDU_EXC_OTHER);
                 return;
         }
-        axdr_put_octets(&d, token, sizeof token);
+        axdr_put_octets(&d, answer, n);
         w = server_begin(s);
         apdu_put_action_result(&w, q->invoke, 0, data, d.len);
         server_send(s, &w);

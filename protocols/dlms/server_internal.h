@@ -16,6 +16,10 @@ void server_refuse(struct dlms_server *s, uint8_t state, uint8_t service);
 /* Opens a ciphered APDU in place; 0 or the error, of which the client has then been told. */
 int server_open_apdu(struct dlms_server *s, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n);
 
+/* server_associate.c: our means of protecting, and the material of the mechanism. */
+struct dlms_end server_end(struct dlms_server *s);
+struct dlms_hls server_hls(const struct dlms_server *s);
+
 void server_on_aarq(struct dlms_server *s, uint8_t *apdu, size_t n);
 void server_on_pass3(struct dlms_server *s, const struct apdu_request *q);
 bool server_is_pass3(const struct apdu_request *q);

@@ -4,7 +4,9 @@
 
 #include "apdu.h"
 #include "channel.h"
+#include "envelope.h"
 #include "hdlc.h"
+#include "protect.h"
 
 enum { LLC_SIZE = 3, LAYERS_MAX = 4, MBUS_HEAD = 9 };
 
@@ -171,27 +173,23 @@ static int join(const uint8_t *in, size_t n, bool lenient, uint8_t *buf, struct 
         return 0;
 }
 
-static int open_envelope(struct dlms_crypto *crypto, const struct dlms_keys *keys,
-                         const uint8_t *title, uint8_t **p, size_t *n, struct dlms_unpacked *u)
+static int open_layers(struct dlms_crypto *crypto, const struct dlms_keys *keys,
+                       const uint8_t *title, uint8_t **p, size_t *n, struct dlms_unpacked *u)
 {
-        struct apdu_envelope env;
-        uint8_t sender[DLMS_TITLE_SIZE] = { 0 };
-        int e = apdu_envelope_decode(*p, *n, &env);
+        struct dlms_end end = { .crypto = crypto, .keys = keys, .peer = title };
+        struct dlms_opened o;
+        int e = dlms_unseal(&end, *p, *n, &o);
 
-        if (e)
-                return e;
-        u->ciphered = true;
-        if (env.title) {
-                memcpy(sender, env.title, sizeof sender);
-                memcpy(u->title, env.title, sizeof u->title);
+        u->ciphered |= o.ciphered;
+        u->is_signed |= o.is_signed;
+        if (o.has_title) {
+                memcpy(u->title, o.title, sizeof u->title);
                 u->has_title = true;
-        } else if (title) {
-                memcpy(sender, title, sizeof sender);
         }
-        if (!keys || !crypto)
-                return DLMS_E_KEY_MISSING;
-        return dlms_open(crypto, keys, env.dedicated, sender, title, *p + env.offset, env.n,
-                         &u->protection, p, n);
+        u->protection = o.protection;
+        *p = o.p;
+        *n = o.n;
+        return e;
 }
 
 int dlms_unpack_first(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
@@ -210,8 +208,8 @@ int dlms_unpack_first(const uint8_t *in, size_t n, bool lenient, struct dlms_cry
         for (int layer = 0; !e && layer < LAYERS_MAX && u.apdu_len > 0; layer++) {
                 if (p[0] == APDU_GENERAL_BLOCK)
                         e = join_blocks(p, u.apdu_len, &u.apdu_len);
-                else if (apdu_is_ciphered(p[0]))
-                        e = open_envelope(crypto, keys, title, &p, &u.apdu_len, &u);
+                else if (apdu_is_protected(p[0]))
+                        e = open_layers(crypto, keys, title, &p, &u.apdu_len, &u);
                 else
                         break;
         }

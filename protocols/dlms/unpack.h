@@ -3,7 +3,8 @@
 /*
  * From bytes of a transport to APDUs: detects wrapper, HDLC (segmented or not) and M-Bus link
  * frames and bare APDUs from the bytes, joins segments and general block transfer, and opens
- * ciphering. For whole messages in memory (decode tool, MQTT, UDP), not for streams.
+ * all protection (protect.h). For whole messages in memory (decode tool, MQTT, UDP), not for
+ * streams.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ enum dlms_layer { DLMS_LAYER_APDU, DLMS_LAYER_WRAPPER, DLMS_LAYER_HDLC, DLMS_LAY
 
 struct dlms_unpacked {
         enum dlms_layer layer;
-        bool ciphered;
+        bool ciphered, is_signed;
         struct dlms_protection protection;
         uint8_t title[DLMS_TITLE_SIZE]; /* sender's, when ciphered and given */
         bool has_title;
@@ -27,8 +28,9 @@ struct dlms_unpacked {
 };
 
 /* @buf (cap at least n) receives the joined and opened message, which must be all of @in. @keys and
- * @crypto NULL = none; @title NULL = as in the message. With @lenient frames whose FCS fails are
- * used and .damaged set, else DLMS_E_HDLC_FCS. 0 or DLMS_E_*; *@ret says what was found so far. */
+ * @crypto NULL = none; @title NULL = as in the message. Signatures are verified: without the
+ * signer's key in @keys->pki DLMS_E_KEY_MISSING. With @lenient frames whose FCS fails are used and
+ * .damaged set, else DLMS_E_HDLC_FCS. 0 or DLMS_E_*; *@ret says what was found so far. */
 int dlms_unpack(const uint8_t *in, size_t n, bool lenient, struct dlms_crypto *crypto,
                 const struct dlms_keys *keys, const uint8_t *title, uint8_t *buf, size_t cap,
                 struct dlms_unpacked *ret);

@@ -85,7 +85,7 @@ static const struct conversation conversations[] = {
           false,
           { FAILS("C401C1000600000001", UNEXPECTED) } },
         { "silence", ASK_GET, false, { FAILS(NULL, TIMEOUT_ASSOCIATE) } },
-        { "closed at once", ASK_GET, false, { FAILS("", TRANSPORT_CLOSED) } },
+        { "closed at once", ASK_GET, false, { FAILS("", ASSOCIATION_CLOSED) } },
         /* GET */
         { "a value",
           ASK_GET,

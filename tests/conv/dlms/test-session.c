@@ -491,7 +491,7 @@ static void closed_by_peer(void)
         dlms_client_core.closed(&pair.client, 0, pair.now);
         drain(&pair);
         CU_ASSERT(pair.failed);
-        CU_ASSERT_EQUAL(pair.failure.error, DLMS_E_TRANSPORT_CLOSED);
+        CU_ASSERT_EQUAL(pair.failure.error, DLMS_E_ASSOCIATION_CLOSED);
         CU_ASSERT_EQUAL(dlms_client_close(&pair.client, pair.now), DLMS_E_BUSY);
 }
 
