@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "collect_internal.h"
+#include "dlms/apdu.h"
+#include "dlms/channel.h"
 #include "dlms/push.h"
 #include "dlms/unpack.h"
 
@@ -69,14 +71,63 @@ by_address:
                 snprintf(out, cap, "%s", peer);
 }
 
+/* A meter that pushes confirmed (service class in the invoke id) is told once its message is
+ * durable; without an answer it sends again. */
+struct confirm {
+        struct collect *collect;
+        struct push_origin origin;
+        uint16_t source, destination; /* wrapper ports as they came */
+        uint32_t invoke;
+};
+
+enum { INVOKE_CONFIRMED = 0x40000000, DATA_NOTIFICATION_CONFIRM = 0x10 };
+
+/* NULL: no answer is wanted, or none can be given (ciphered). */
+static struct confirm *confirm_of(struct collect *c, const uint8_t *raw, size_t n)
+{
+        struct apdu_notification note;
+        struct confirm *f;
+        uint16_t length;
+
+        if (n <= PUSH_HEADER || raw[PUSH_HEADER] != APDU_DATA_NOTIFICATION ||
+            apdu_notification_decode(raw + PUSH_HEADER, n - PUSH_HEADER, &note) ||
+            !(note.invoke & INVOKE_CONFIRMED))
+                return NULL;
+        f = calloc(1, sizeof *f);
+        if (!f)
+                return NULL;
+        f->collect = c;
+        f->invoke = note.invoke;
+        push_server_origin(c->push, &f->origin);
+        wrapper_read(raw, &f->source, &f->destination, &length);
+        return f;
+}
+
+static void send_confirm(const struct confirm *f)
+{
+        enum { SIZE = 6 }; /* tag, invoke id, no time */
+        uint8_t out[WRAPPER_HEADER_SIZE + SIZE];
+        struct axdr_writer w = axdr_writer_of(out + WRAPPER_HEADER_SIZE, SIZE);
+
+        wrapper_write(out, f->destination, f->source, SIZE);
+        axdr_put_byte(&w, DATA_NOTIFICATION_CONFIRM);
+        axdr_put_be32(&w, f->invoke);
+        axdr_put_byte(&w, 0);
+        push_server_reply(f->collect->push, &f->origin, out, sizeof out);
+}
+
+/* A push without confirmation has no acknowledgement above TCP's: what could not be stored is read
+ * again later. */
 static void on_stored(void *arg, enum intake_outcome outcome, int error, const char *why)
 {
-        /* A push has no acknowledgement above TCP's: what could not be stored is read again later.
-         */
-        (void)arg;
-        (void)outcome;
+        struct confirm *f = arg;
+
         (void)error;
         (void)why;
+        if (f && outcome != INTAKE_BUSY && outcome != INTAKE_REFUSED && !f->collect->closing &&
+            f->collect->push)
+                send_confirm(f);
+        free(f);
 }
 
 static void on_push(void *arg, const char *peer, const uint8_t *raw, size_t n)
@@ -94,7 +145,7 @@ static void on_push(void *arg, const char *peer, const uint8_t *raw, size_t n)
                                          .detail = peer,
                                          .raw = raw,
                                          .len = n },
-               on_stored, NULL);
+               on_stored, confirm_of(c, raw, n));
 }
 
 static void on_closed(void *arg)

@@ -34,7 +34,9 @@ static void release(struct pump *p)
                 uv_freeaddrinfo(p->addresses);
         p->addresses = NULL;
         free(p->kept);
+        free(p->host);
         p->kept = p->in = NULL;
+        p->host = NULL;
         p->owner->closed(p, p->arg);
 }
 
@@ -88,8 +90,8 @@ void pump_close(struct pump *p)
         if (p->closing)
                 return;
         p->closing = true;
-        if (p->resolve.data)
-                uv_cancel((uv_req_t *)&p->resolve);
+        if (p->resolving)
+                uv_cancel((uv_req_t *)&p->request.resolve);
         if (p->serial && p->connected && !p->eof) {
                 uv_read_stop(&p->link.stream);
                 p->connect_deadline_ms = now_ms(p) + LINGER_MS;
@@ -97,7 +99,7 @@ void pump_close(struct pump *p)
                 return;
         }
         if (p->connected && !p->eof && p->last_error == 0 &&
-            uv_shutdown(&p->shutdown, &p->link.stream, on_shutdown) == 0) {
+            uv_shutdown(&p->request.up.shutdown, &p->link.stream, on_shutdown) == 0) {
                 uv_read_stop(&p->link.stream);
                 uv_timer_start(&p->timer, on_linger, LINGER_MS, 0);
                 return;
@@ -124,7 +126,7 @@ static void lose(struct pump *p, int error)
 static void on_written(uv_write_t *w, int status)
 {
         struct pump *p = w->handle->data;
-        size_t n = p->write.data ? (size_t)(uintptr_t)p->write.data : 0;
+        size_t n = p->out_len;
 
         p->writing = false;
         if (p->closing)
@@ -161,8 +163,8 @@ static void write_output(struct pump *p)
                         lose(p, r);
                         return;
                 }
-                p->write.data = (void *)(uintptr_t)n;
-                r = uv_write(&p->write, &p->link.stream, &b, 1, on_written);
+                p->out_len = n;
+                r = uv_write(&p->request.up.write, &p->link.stream, &b, 1, on_written);
                 if (r < 0) {
                         lose(p, r);
                         return;
@@ -376,7 +378,7 @@ static void connect_next(struct pump *p)
         p->link.handle.data = p;
         p->link_open = true;
         p->pending++;
-        r = uv_tcp_connect(&p->connect, &p->link.tcp, a->ai_addr, on_connect);
+        r = uv_tcp_connect(&p->request.connect, &p->link.tcp, a->ai_addr, on_connect);
         if (r < 0) {
                 p->last_error = r;
                 connect_next(p);
@@ -387,7 +389,7 @@ static void on_resolved(uv_getaddrinfo_t *r, int status, struct addrinfo *res)
 {
         struct pump *p = r->data;
 
-        r->data = NULL;
+        p->resolving = false;
         p->addresses = res;
         p->next_address = res;
         if (!p->closing) {
@@ -483,13 +485,14 @@ static void on_begin(uv_timer_t *t)
                 return;
         }
         hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-        p->resolve.data = p;
-        r = uv_getaddrinfo(p->loop, &p->resolve, on_resolved, p->host, service, &hints);
+        p->request.resolve.data = p;
+        p->resolving = true;
+        r = uv_getaddrinfo(p->loop, &p->request.resolve, on_resolved, p->host, service, &hints);
         if (r == 0) {
                 p->pending++;
                 return;
         }
-        p->resolve.data = NULL;
+        p->resolving = false;
         lose(p, r);
 }
 
@@ -497,10 +500,14 @@ static int open_begin(struct pump *p, const char *name, uv_timer_cb begin)
 {
         int r;
 
-        snprintf(p->host, sizeof p->host, "%s", name);
+        p->host = strdup(name);
+        if (!p->host)
+                return -ENOMEM;
         r = uv_timer_init(p->loop, &p->timer);
-        if (r < 0)
+        if (r < 0) {
+                free(p->host);
                 return r;
+        }
         p->timer.data = p;
         p->pending = 1;
         return uv_timer_start(&p->timer, begin, 0, 0);
@@ -510,7 +517,7 @@ int pump_open(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, void 
               const char *host, uint16_t port, int64_t connect_timeout_ms,
               const struct pump_owner *owner, void *arg)
 {
-        if (!port || !host || !*host || strlen(host) >= sizeof p->host)
+        if (!port || !host || !*host || strlen(host) >= PUMP_NAME_MAX)
                 return -EINVAL;
         *p = (struct pump){ .loop = loop, .ops = ops, .core = core, .owner = owner, .arg = arg };
         p->port = port;
@@ -522,7 +529,7 @@ int pump_open_line(struct pump *p, uv_loop_t *loop, const struct core_ops *ops, 
                    const char *path, const struct line_settings *settings,
                    const struct pump_owner *owner, void *arg)
 {
-        if (!path || !*path || strlen(path) >= sizeof p->host)
+        if (!path || !*path || strlen(path) >= PUMP_NAME_MAX)
                 return -EINVAL;
         *p = (struct pump){ .loop = loop, .ops = ops, .core = core, .owner = owner, .arg = arg };
         p->serial = true;

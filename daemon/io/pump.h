@@ -49,22 +49,27 @@ struct pump {
                 uv_pipe_t line;
         } link;
         uv_timer_t timer;
-        uv_connect_t connect;
-        uv_write_t write;
-        uv_shutdown_t shutdown;
-        uv_getaddrinfo_t resolve;
+        union { /* one after the other, so one place for them */
+                uv_getaddrinfo_t resolve;
+                uv_connect_t connect;
+                struct {
+                        uv_write_t write;
+                        uv_shutdown_t shutdown;
+                } up;
+        } request;
         struct addrinfo *addresses, *next_address;
         int64_t connect_deadline_ms;
         int pending; /* handles and requests that still hold the memory */
         int last_error;
         uint16_t port;
-        char host[PUMP_NAME_MAX]; /* or the path of the serial line */
-        bool connected, closing, writing, reading, eof, in_step, told, link_open;
+        char *host; /* owned; or the path of the serial line */
+        bool connected, closing, writing, reading, eof, in_step, told, link_open, resolving;
         bool serial, changing; /* changing: the line waits for what is queued before it is set */
         struct line_settings line;
         uint64_t changed_ms; /* when the line was seen empty; 0 = not yet */
         uint8_t *in, *kept;  /* not taken yet: in the shared buffer, or kept (owned) */
         size_t in_len;
+        size_t out_len; /* being written */
         uint64_t bytes_in, bytes_out;
 };
 

@@ -13,6 +13,7 @@ struct push_connection {
         struct push_server *server;
         struct push_connection *prev, *next;
         unsigned open_handles;
+        uint64_t number; /* from 1; never used again */
         char peer[PEER_MAX];
         size_t len;
         uint8_t in[PUSH_MESSAGE_MAX];
@@ -27,6 +28,8 @@ struct push_server {
         bool has_tcp, has_udp, closing, failed;
         unsigned open_handles, max_connections;
         struct push_connection *connections;
+        uint64_t last_number;
+        struct push_origin origin; /* of the message being delivered */
         struct push_stats stats;
         uint8_t datagram[65536];
 };
@@ -145,7 +148,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
                 }
                 if (c->len < size)
                         return;
+                c->server->origin = (struct push_origin){ .connection = c->number };
                 deliver(c->server, c->peer, c->in, size);
+                /* Who took it may have closed the server. */
+                if (uv_is_closing((uv_handle_t *)&c->tcp))
+                        return;
                 c->len -= size;
                 memmove(c->in, c->in + size, c->len);
         }
@@ -162,6 +169,7 @@ static void on_connection(uv_stream_t *listener, int status)
                 return;
         c->server = s;
         c->open_handles = 2;
+        c->number = ++s->last_number;
         uv_tcp_init(s->loop, &c->tcp);
         uv_timer_init(s->loop, &c->idle);
         c->tcp.data = c->idle.data = c;
@@ -207,7 +215,50 @@ static void on_datagram(uv_udp_t *u, ssize_t n, const uv_buf_t *b, const struct 
                 return;
         }
         name_of(from, peer);
+        s->origin = (struct push_origin){ 0 };
+        memcpy(&s->origin.peer, from,
+               from->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                           : sizeof(struct sockaddr_in));
         deliver(s, peer, s->datagram, (size_t)n);
+}
+
+/* ---- answers ---- */
+
+void push_server_origin(const struct push_server *s, struct push_origin *ret)
+{
+        *ret = s->origin;
+}
+
+int push_server_reply(struct push_server *s, const struct push_origin *to, const uint8_t *p,
+                      size_t n)
+{
+        struct push_connection *c = s->connections;
+        uint8_t copy[PUSH_REPLY_MAX];
+        uv_buf_t b = uv_buf_init((char *)copy, (unsigned)n);
+        int r;
+
+        if (n > sizeof copy)
+                return UV_EMSGSIZE;
+        memcpy(copy, p, n);
+        if (s->closing)
+                return UV_ENOTCONN;
+        if (!to->connection) {
+                if (!s->has_udp)
+                        return UV_ENOTCONN;
+                r = uv_udp_try_send(&s->udp, &b, 1, (const struct sockaddr *)&to->peer);
+                return r < 0 ? r : 0;
+        }
+        while (c && c->number != to->connection)
+                c = c->next;
+        if (!c || uv_is_closing((uv_handle_t *)&c->tcp))
+                return UV_ENOTCONN;
+        /* A few bytes always fit a connection that takes any: half of them would ruin it. */
+        r = uv_try_write((uv_stream_t *)&c->tcp, &b, 1);
+        if (r >= 0 && (size_t)r < n) {
+                drop(c);
+                return UV_ENOTCONN;
+        }
+        return r < 0 ? r : 0;
 }
 
 /* ---- open, close ---- */

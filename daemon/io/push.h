@@ -12,9 +12,16 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { PUSH_HEADER = 8, PUSH_MESSAGE_MAX = PUSH_HEADER + 8192 };
+enum { PUSH_HEADER = 8, PUSH_MESSAGE_MAX = PUSH_HEADER + 8192, PUSH_REPLY_MAX = 1024 };
 
 struct push_server;
+
+/* Where a message came from, so that it can be answered later: a UDP peer, or a TCP connection as
+ * long as it stands. A plain value. */
+struct push_origin {
+        uint64_t connection; /* 0 = UDP */
+        struct sockaddr_storage peer;
+};
 
 struct push_handlers {
         /* One whole message with its wrapper header; borrowed. @peer like "192.0.2.1:4059". */
@@ -37,5 +44,11 @@ struct push_stats {
 int push_server_open(struct push_server **ret, uv_loop_t *loop, const struct push_config *config,
                      const struct push_handlers *handlers, void *arg);
 void push_server_get_stats(const struct push_server *s, struct push_stats *ret);
+/* Of the message being delivered: only inside message(). */
+void push_server_origin(const struct push_server *s, struct push_origin *ret);
+/* Sends bytes to where a message came from. 0, -ENOTCONN (the connection is gone), -EAGAIN (its
+ * buffers are full: nothing was sent), -EMSGSIZE (over PUSH_REPLY_MAX) or -errno. */
+int push_server_reply(struct push_server *s, const struct push_origin *to, const uint8_t *p,
+                      size_t n);
 /* NULL is fine. */
 void push_server_close(struct push_server *s);
