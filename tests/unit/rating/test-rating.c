@@ -575,6 +575,33 @@ static void halves_add_up(void)
 
 /* ---- documents ---- */
 
+/* Line and column of the member, or of the object that lacks it. */
+static void mistakes_have_line_and_column(void)
+{
+        static const struct {
+                const char *json, *place;
+        } t[] = {
+                { "{\n \"schema\": \"headrace-tariff-v1\",\n \"code\": 5}", "(line 3, column 2)" },
+                { HEAD("USD") "\n  \"components\": [\n    {\"type\": \"fixed\", \"code\": \"a\\\"b\", "
+                              "\"amount\": 1},\n    {\"type\": \"energy\", \"code\": \"e\",\n"
+                              "     \"tiers\": [{\"upto\": 5, \"rate\": 1},\n"
+                              "               {\"upto\": 4, \"rate\": 1}]}]}",
+                  "(line 6, column 17)" },
+                { HEAD("USD") "\"components\":[\n\n{\"type\": \"fixed\",\n\"code\": \"f\"}]}",
+                  "(line 3, column 1)" },
+        };
+
+        for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+                struct rating_error err = { 0 };
+                struct rating_tariff *tariff;
+
+                CU_ASSERT(rating_tariff_load(&tariff, t[i].json, strlen(t[i].json), &err) > 0);
+                if (!strstr(err.text, t[i].place))
+                        printf("\n%s\n", err.text);
+                CU_ASSERT_PTR_NOT_NULL(strstr(err.text, t[i].place));
+        }
+}
+
 static void mistakes_are_named_with_their_place(void)
 {
         static const struct {
@@ -716,4 +743,5 @@ HR_TESTS("rating", { "components give their amounts", components_give_the_amount
          { "halves add up", halves_add_up },
          { "credit is carried and settled", credit_is_carried_and_settled },
          { "mistakes are named with their place", mistakes_are_named_with_their_place },
+         { "mistakes have line and column", mistakes_have_line_and_column },
          { "samples hold their examples", samples_hold_their_examples })
