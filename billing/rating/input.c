@@ -206,6 +206,7 @@ int rating_input_load(struct arena *arena, const char *json, size_t n, struct ra
         json_decref(root);
         if (!d.failed && tz_load(ret_tz, tz) < 0)
                 jdoc_fail(&d, "tz", "'%s' is not a time zone of this machine", tz);
+        jdoc_place(&d, json, n);
         ret->tz = *ret_tz;
         return d.failed;
 }

@@ -17,6 +17,8 @@ int jdoc_fail(struct jdoc *d, const char *key, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(text, sizeof(text), fmt, ap);
         va_end(ap);
+        snprintf(d->where, sizeof(d->where), "%s%s%s", d->path, d->path[0] && key ? "." : "",
+                 key ? key : "");
         d->failed = rating_fail(d->err, RATING_E_DOCUMENT, "%s%s%s: %s", d->path,
                                 d->path[0] && key ? "." : "",
                                 key          ? key
@@ -24,6 +26,18 @@ int jdoc_fail(struct jdoc *d, const char *key, const char *fmt, ...)
                                              : "document",
                                 text);
         return d->failed;
+}
+
+void jdoc_place(struct jdoc *d, const char *json, size_t n)
+{
+        size_t len = strlen(d->err->text);
+        int line, column;
+
+        if (d->failed != RATING_E_DOCUMENT)
+                return;
+        json_locate(json, n, d->where, &line, &column);
+        snprintf(d->err->text + len, sizeof(d->err->text) - len, " (line %d, column %d)", line,
+                 column);
 }
 
 json_t *jdoc_parse(struct jdoc *d, const char *json, size_t n, const char *what)

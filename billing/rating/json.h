@@ -15,6 +15,7 @@ struct jdoc {
         struct rating_error *err; /* borrowed */
         int failed;               /* 0 or the first error's code */
         char path[300];
+        char where[400]; /* path of the first failure; "" = the document as a whole */
 };
 
 /* Parses the text; NULL and an error with line and column when it is no JSON object. Release with
@@ -47,6 +48,12 @@ json_t *jdoc_array(struct jdoc *d, json_t *o, const char *key, bool required);
 json_t *jdoc_object(struct jdoc *d, json_t *o, const char *key, bool required);
 void *jdoc_alloc(struct jdoc *d, size_t n, size_t size);
 const char *jdoc_copy(struct jdoc *d, const char *s);
+
+/* locate.c: line and column, from 1, of what "components[2].tiers" names in the text, or of the
+ * nearest thing around it. */
+void json_locate(const char *json, size_t n, const char *path, int *ret_line, int *ret_column);
+/* Adds them to the error. */
+void jdoc_place(struct jdoc *d, const char *json, size_t n);
 
 /* load_component.c */
 struct component *load_component(struct jdoc *d, struct rating_tariff *t, json_t *o, bool nested);

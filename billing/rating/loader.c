@@ -268,6 +268,7 @@ int rating_tariff_load(struct rating_tariff **ret, const char *json, size_t n,
         if (root) {
                 load_all(&d, t, root);
                 json_decref(root);
+                jdoc_place(&d, json, n);
         }
         if (d.failed) {
                 rating_tariff_free(t);

@@ -80,8 +80,13 @@ static int tier_start(struct owrs *o, const char *charge, json_t *v, struct deci
         char name[120], number[24];
         struct decimal share, budget;
 
-        if (!percent)
-                return owrs_number(o, v, "a tier start", ret);
+        if (!percent) {
+                /* Formulas divide; a millionth of a unit is far below any reading. */
+                if (owrs_number(o, v, "a tier start", ret))
+                        return o->x->failed;
+                return decimal_rescale(*ret, ret->scale < 6 ? ret->scale : 6, DECIMAL_HALF_EVEN,
+                                       ret);
+        }
         snprintf(number, sizeof(number), "%.*s", (int)(percent - text), text);
         if (decimal_parse(number, &share) < 0)
                 return import_fail(o->x, IMPORT_E_DOCUMENT, "a tier start \"%s\"", text);

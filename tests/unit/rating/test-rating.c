@@ -168,6 +168,118 @@ static void components_give_the_amounts_of_their_rules(void)
         }
 }
 
+/* What stands beside the components in the document. */
+static void documents_give_the_amounts_of_their_rules(void)
+{
+#define MONTH "\"from\":\"2026-01-01\",\"to\":\"2026-02-01\""
+#define TWO_TIERS "\"tiers\":[{\"upto\":100,\"rate\":1},{\"rate\":2}]"
+        static const struct {
+                const char *body, *input, *want;
+        } t[] = {
+                /* a component that counts above a quantity only, on one line of another */
+                { "\"components\":[{\"type\":\"energy\",\"code\":\"e\"," TWO_TIERS
+                  "},{\"type\":\"percent\",\"code\":\"p\",\"pct\":10,\"of\":[\"e_t2\"],\"when\":{"
+                  "\"quantity\":\"energy.import\",\"above\":150}}]",
+                  MONTH ",\"quantities\":{\"energy.import\":160}",
+                  "e_t1=10000 e_t2=12000 p=1200 | 23200" },
+                { "\"components\":[{\"type\":\"energy\",\"code\":\"e\"," TWO_TIERS
+                  "},{\"type\":\"percent\",\"code\":\"p\",\"pct\":10,\"of\":[\"e_t2\"],\"when\":{"
+                  "\"quantity\":\"energy.import\",\"above\":150}}]",
+                  MONTH ",\"quantities\":{\"energy.import\":150}",
+                  "e_t1=10000 e_t2=10000 | 20000" },
+                /* exempt by rule: the flag is not handed in, so the discount does not count */
+                { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":10},{\"type\":"
+                  "\"percent\",\"code\":\"exempt\",\"pct\":-100,\"when\":{\"quantity\":\"social\","
+                  "\"above\":0,\"absent\":\"skip\"}}]",
+                  MONTH, "f=1000 | 1000" },
+                { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":10},{\"type\":"
+                  "\"percent\",\"code\":\"exempt\",\"pct\":-100,\"when\":{\"quantity\":\"social\","
+                  "\"above\":0,\"absent\":\"skip\"}}]",
+                  MONTH ",\"quantities\":{\"social\":1}", "f=1000 exempt=-1000 | 0" },
+                { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":10,\"when\":{"
+                  "\"quantity\":\"lamps\",\"above\":0}}]",
+                  MONTH,
+                  "2: component f needs the quantity lamps, which was not handed in" },
+                /* 100 × 31 × 12 / 365 = 101.9178.. */
+                { "\"components\":[{\"type\":\"energy\",\"code\":\"e\",\"limits\":{\"per_days\":"
+                  "\"365/12\"}," TWO_TIERS "}]",
+                  MONTH ",\"quantities\":{\"energy.import\":200}",
+                  "e_t1=10192 e_t2=19616 | 29808" },
+                /* 100 × 31 / 60, rounded up to 52 */
+                { "\"components\":[{\"type\":\"energy\",\"code\":\"e\",\"limits\":{\"per_days\":"
+                  "\"full_period\",\"round\":\"limits_up\"}," TWO_TIERS "}]",
+                  MONTH ",\"full_days\":60,\"quantities\":{\"energy.import\":60}",
+                  "e_t1=5200 e_t2=1600 | 6800" },
+                /* 36.5 × 31 × 12 / 365 */
+                { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":36.5,\"per\":"
+                  "\"month\",\"proration\":\"days\",\"proration_days\":\"365/12\"}]",
+                  MONTH, "f=3720 | 3720" },
+                /* the smallest coin */
+                { "\"rounding\":{\"step\":\"0.05\"},\"components\":[{\"type\":\"fixed\",\"code\":"
+                  "\"f\",\"amount\":\"1.03\"}]",
+                  MONTH, "f=103 rounding=2 | 105" },
+                { "\"rounding\":{\"step\":\"0.05\",\"of\":\"total\",\"mode\":\"down\"},"
+                  "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":\"1.0999\"}]",
+                  MONTH, "f=109 rounding=-4 | 105" },
+                /* at least 30 units, by 2 months */
+                { "\"components\":[{\"type\":\"energy\",\"code\":\"e\",\"rate\":1,"
+                  "\"minimum_quantity\":30,\"limits\":{\"months\":true}}]",
+                  MONTH ",\"months\":2,\"quantities\":{\"energy.import\":12}", "e=6000 | 6000" },
+                /* a main meter less its submeters, never below nothing */
+                { "\"quantities\":{\"common\":{\"add\":[\"main\"],\"subtract\":[\"a\",\"b\"],"
+                  "\"at_least\":0}},\"components\":[{\"type\":\"energy\",\"code\":\"e\","
+                  "\"quantity\":\"common\",\"rate\":1}]",
+                  MONTH ",\"quantities\":{\"main\":100,\"a\":30,\"b\":\"20.5\"}",
+                  "e=4950 | 4950" },
+                { "\"quantities\":{\"common\":{\"add\":[\"main\"],\"subtract\":[\"a\",\"b\"],"
+                  "\"at_least\":0}},\"components\":[{\"type\":\"energy\",\"code\":\"e\","
+                  "\"quantity\":\"common\",\"rate\":1}]",
+                  MONTH ",\"quantities\":{\"main\":10,\"a\":30,\"b\":0}", "e=0 | 0" },
+                /* a table of percentages by power factor, two digits: 0.8449 -> 0.84 */
+                { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":100},{\"type\":"
+                  "\"power_factor\",\"code\":\"k\",\"method\":\"table\",\"factor_digits\":2,"
+                  "\"table\":[{\"upto\":0.59,\"pct\":52.54},{\"upto\":0.84,\"pct\":7.14},{\"upto\":"
+                  "0.89,\"pct\":5.88},{\"pct\":0}]}]",
+                  MONTH ",\"quantities\":{\"reactive.import\":0,\"cosphi\":\"0.8449\"}",
+                  "f=10000 k=714 | 10714" },
+                /* the penalty: up to 10 % over twice the price, beyond three times */
+                { "\"demand\":{},\"components\":[{\"type\":\"over_contract\",\"code\":\"o\","
+                  "\"rate\":10,\"tiers\":[{\"upto\":10,\"rate\":2},{\"rate\":3}]}]",
+                  MONTH ",\"contract_kw\":100,\"quantities\":{\"energy.import:peak_kw\":115}",
+                  "o_t1=20000 o_t2=15000 | 35000" },
+                /* 50 hours of use at 10 kW, the inside counted from the bill's zero */
+                { "\"demand\":{},\"components\":[{\"type\":\"energy\",\"code\":\"e\",\"tiers\":[{"
+                  "\"upto\":50,\"per\":\"kw\",\"rate\":1},{\"upto\":100,\"per\":\"kw\",\"count\":"
+                  "\"bill\",\"tiers\":[{\"upto\":700,\"rate\":2},{\"rate\":3}]},{\"rate\":4}]}]",
+                  MONTH ",\"quantities\":{\"energy.import\":1100,\"energy.import:peak_kw\":10}",
+                  "e_t1=50000 e_t2a=40000 e_t2b=90000 e_t3=40000 | 220000" },
+                /* hours of use a day */
+                { "\"demand\":{},\"components\":[{\"type\":\"energy\",\"code\":\"e\",\"limits\":{"
+                  "\"per_days\":1},\"tiers\":[{\"upto\":2,\"per\":\"kw\",\"rate\":1},{\"rate\":2}]}"
+                  "]",
+                  MONTH ",\"quantities\":{\"energy.import\":700,\"energy.import:peak_kw\":10}",
+                  "e_t1=62000 e_t2=16000 | 78000" },
+                { "\"demand\":{},\"components\":[{\"type\":\"demand\",\"code\":\"d\","
+                  "\"tiers_by_month\":[[{\"upto\":5,\"rate\":1},{\"rate\":2}],[{\"rate\":9}],[{"
+                  "\"rate\":9}],[{\"rate\":9}],[{\"rate\":9}],[{\"rate\":9}],[{\"rate\":9}],[{"
+                  "\"rate\":9}],[{\"rate\":9}],[{\"rate\":9}],[{\"rate\":9}],[{\"rate\":9}]]}]",
+                  MONTH ",\"quantities\":{\"energy.import:peak_kw\":8}",
+                  "d_t1=500 d_t2=600 | 1100" },
+        };
+
+        for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+                char tariff[2000], input[1000];
+                const char *got;
+
+                snprintf(tariff, sizeof tariff, HEAD("USD") "%s}", t[i].body);
+                snprintf(input, sizeof input, "{%s}", t[i].input);
+                got = bill_json(tariff, input);
+                if (strcmp(got, t[i].want) != 0)
+                        printf("\ndocument %zu: %s\n  wanted %s\n", i, got, t[i].want);
+                CU_ASSERT_STRING_EQUAL(got, t[i].want);
+        }
+}
+
 static void the_exact_total_is_rounded_once(void)
 {
         CU_ASSERT_STRING_EQUAL(
@@ -463,6 +575,33 @@ static void halves_add_up(void)
 
 /* ---- documents ---- */
 
+/* Line and column of the member, or of the object that lacks it. */
+static void mistakes_have_line_and_column(void)
+{
+        static const struct {
+                const char *json, *place;
+        } t[] = {
+                { "{\n \"schema\": \"headrace-tariff-v1\",\n \"code\": 5}", "(line 3, column 2)" },
+                { HEAD("USD") "\n  \"components\": [\n    {\"type\": \"fixed\", \"code\": \"a\\\"b\", "
+                              "\"amount\": 1},\n    {\"type\": \"energy\", \"code\": \"e\",\n"
+                              "     \"tiers\": [{\"upto\": 5, \"rate\": 1},\n"
+                              "               {\"upto\": 4, \"rate\": 1}]}]}",
+                  "(line 6, column 17)" },
+                { HEAD("USD") "\"components\":[\n\n{\"type\": \"fixed\",\n\"code\": \"f\"}]}",
+                  "(line 3, column 1)" },
+        };
+
+        for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+                struct rating_error err = { 0 };
+                struct rating_tariff *tariff;
+
+                CU_ASSERT(rating_tariff_load(&tariff, t[i].json, strlen(t[i].json), &err) > 0);
+                if (!strstr(err.text, t[i].place))
+                        printf("\n%s\n", err.text);
+                CU_ASSERT_PTR_NOT_NULL(strstr(err.text, t[i].place));
+        }
+}
+
 static void mistakes_are_named_with_their_place(void)
 {
         static const struct {
@@ -592,6 +731,7 @@ static void credit_is_carried_and_settled(void)
 }
 
 HR_TESTS("rating", { "components give their amounts", components_give_the_amounts_of_their_rules },
+         { "documents give the amounts of their rules", documents_give_the_amounts_of_their_rules },
          { "the exact total is rounded once", the_exact_total_is_rounded_once },
          { "hours are priced in local time", hours_are_priced_in_local_time },
          { "the hour that comes twice", the_hour_that_comes_twice },
@@ -603,4 +743,5 @@ HR_TESTS("rating", { "components give their amounts", components_give_the_amount
          { "halves add up", halves_add_up },
          { "credit is carried and settled", credit_is_carried_and_settled },
          { "mistakes are named with their place", mistakes_are_named_with_their_place },
+         { "mistakes have line and column", mistakes_have_line_and_column },
          { "samples hold their examples", samples_hold_their_examples })
