@@ -45,8 +45,8 @@ struct acse_associate {
         bool has_auth;        /* sender-ACSE-requirements says authentication */
         uint8_t mechanism;    /* enum dlms_auth */
         const uint8_t *title; /* calling or responding AP title, 8 bytes; NULL = none */
-        /* AE qualifier: the certificate of the signing key, suites 1 and 2. Not to be trusted before
-         * its chain is verified. NULL = none. */
+        /* AE qualifier: the certificate of the signing key, suites 1 and 2. Not to be trusted
+         * before its chain is verified. NULL = none. */
         const uint8_t *qualifier;
         size_t qualifier_len;
         bool has_user_id; /* calling or responding AE invocation id */

@@ -49,14 +49,14 @@ bool apdu_plausible(const uint8_t *p, size_t n)
 
 /* ---- requests ---- */
 
-static void put_attr(struct axdr_writer *w, const struct dlms_attr *attr)
+void apdu_put_attr(struct axdr_writer *w, const struct dlms_attr *attr)
 {
         axdr_put_be16(w, attr->class_id);
         axdr_put_raw(w, attr->obis.v, 6);
         axdr_put_byte(w, (uint8_t)attr->id);
 }
 
-static void put_selection(struct axdr_writer *w, const struct dlms_selection *s)
+void apdu_put_selection(struct axdr_writer *w, const struct dlms_selection *s)
 {
         if (!s || s->selector == 0) {
                 axdr_put_byte(w, 0);
@@ -67,7 +67,7 @@ static void put_selection(struct axdr_writer *w, const struct dlms_selection *s)
         axdr_put_raw(w, s->params, s->n);
 }
 
-static void put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t invoke)
+void apdu_put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t invoke)
 {
         uint8_t head[3] = { tag, kind, invoke };
 
@@ -77,24 +77,24 @@ static void put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t i
 void apdu_put_get(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
                   const struct dlms_selection *selection)
 {
-        put_head(w, APDU_GET_REQUEST, APDU_NORMAL, invoke);
-        put_attr(w, attr);
-        put_selection(w, selection);
+        apdu_put_head(w, APDU_GET_REQUEST, APDU_NORMAL, invoke);
+        apdu_put_attr(w, attr);
+        apdu_put_selection(w, selection);
 }
 
 void apdu_put_get_next(struct axdr_writer *w, uint8_t invoke, uint32_t block)
 {
-        put_head(w, APDU_GET_REQUEST, APDU_BLOCK, invoke);
+        apdu_put_head(w, APDU_GET_REQUEST, APDU_BLOCK, invoke);
         axdr_put_be32(w, block);
 }
 
 void apdu_put_get_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attrs,
                        size_t n)
 {
-        put_head(w, APDU_GET_REQUEST, APDU_LIST, invoke);
+        apdu_put_head(w, APDU_GET_REQUEST, APDU_LIST, invoke);
         axdr_put_length(w, n);
         for (size_t i = 0; i < n; i++) {
-                put_attr(w, &attrs[i]);
+                apdu_put_attr(w, &attrs[i]);
                 axdr_put_byte(w, 0);
         }
 }
@@ -102,8 +102,8 @@ void apdu_put_get_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_
 void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
                   const uint8_t *data, size_t n)
 {
-        put_head(w, APDU_SET_REQUEST, APDU_NORMAL, invoke);
-        put_attr(w, attr);
+        apdu_put_head(w, APDU_SET_REQUEST, APDU_NORMAL, invoke);
+        apdu_put_attr(w, attr);
         axdr_put_byte(w, 0);
         axdr_put_raw(w, data, n);
 }
@@ -111,21 +111,21 @@ void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr 
 void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
                      const uint8_t *params, size_t n)
 {
-        put_head(w, APDU_ACTION_REQUEST, APDU_NORMAL, invoke);
-        put_attr(w, method);
+        apdu_put_head(w, APDU_ACTION_REQUEST, APDU_NORMAL, invoke);
+        apdu_put_attr(w, method);
         axdr_put_byte(w, params != NULL);
         if (params)
                 axdr_put_raw(w, params, n);
 }
 
-static uint32_t take_be32(struct axdr_reader *r)
+uint32_t apdu_take_be32(struct axdr_reader *r)
 {
         const uint8_t *p = apdu_take(r, 4);
 
         return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
 }
 
-static void take_attr(struct axdr_reader *r, struct dlms_attr *ret)
+void apdu_take_attr(struct axdr_reader *r, struct dlms_attr *ret)
 {
         const uint8_t *p = apdu_take(r, 9);
 
@@ -136,7 +136,7 @@ static void take_attr(struct axdr_reader *r, struct dlms_attr *ret)
         ret->id = (int8_t)p[8];
 }
 
-static void take_selection(struct axdr_reader *r, struct dlms_selection *ret)
+void apdu_take_selection(struct axdr_reader *r, struct dlms_selection *ret)
 {
         *ret = (struct dlms_selection){ 0 };
         if (apdu_take_byte(r) == 0 || r->error)
@@ -148,7 +148,7 @@ static void take_selection(struct axdr_reader *r, struct dlms_selection *ret)
 }
 
 /* One whole A-XDR value up to the end. */
-static void take_value(struct axdr_reader *r, const uint8_t **ret, size_t *ret_n)
+void apdu_take_value(struct axdr_reader *r, const uint8_t **ret, size_t *ret_n)
 {
         const uint8_t *start = r->p;
 
@@ -162,11 +162,11 @@ static int decode_get_request(struct axdr_reader *r, struct apdu_request *q)
 {
         switch (q->kind) {
         case APDU_NORMAL:
-                take_attr(r, &q->attr);
-                take_selection(r, &q->selection);
+                apdu_take_attr(r, &q->attr);
+                apdu_take_selection(r, &q->selection);
                 return apdu_finish(r);
         case APDU_BLOCK:
-                q->block = take_be32(r);
+                q->block = apdu_take_be32(r);
                 return apdu_finish(r);
         case APDU_LIST: {
                 struct dlms_selection selection;
@@ -189,8 +189,8 @@ static int decode_get_request(struct axdr_reader *r, struct apdu_request *q)
 bool apdu_list_next(struct axdr_reader *r, struct dlms_attr *ret_attr,
                     struct dlms_selection *ret_selection)
 {
-        take_attr(r, ret_attr);
-        take_selection(r, ret_selection);
+        apdu_take_attr(r, ret_attr);
+        apdu_take_selection(r, ret_selection);
         return r->error == 0;
 }
 
@@ -211,20 +211,10 @@ int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret)
                 e = decode_get_request(&r, &q);
                 break;
         case APDU_SET_REQUEST:
-                if (q.kind != APDU_NORMAL)
-                        return DLMS_E_APDU;
-                take_attr(&r, &q.attr);
-                take_selection(&r, &q.selection);
-                take_value(&r, &q.data, &q.n);
-                e = apdu_finish(&r);
+                e = apdu_take_set_request(&r, &q);
                 break;
         case APDU_ACTION_REQUEST:
-                if (q.kind != APDU_NORMAL)
-                        return DLMS_E_APDU;
-                take_attr(&r, &q.attr);
-                if (apdu_take_byte(&r))
-                        take_value(&r, &q.data, &q.n);
-                e = apdu_finish(&r);
+                e = apdu_take_action_request(&r, &q);
                 break;
         default:
                 return DLMS_E_APDU;
@@ -237,8 +227,8 @@ int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret)
 /* ---- responses ---- */
 
 /* Get-Data-Result: 0 and a value, or 1 and a result. */
-static void take_data_result(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
-                             size_t *ret_n)
+void apdu_take_data_result(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
+                           size_t *ret_n)
 {
         uint8_t choice = apdu_take_byte(r);
 
@@ -248,7 +238,7 @@ static void take_data_result(struct axdr_reader *r, uint8_t *ret_result, const u
         if (r->error)
                 return;
         if (choice == 0) {
-                take_value(r, ret_data, ret_n);
+                apdu_take_value(r, ret_data, ret_n);
         } else if (choice == 1) {
                 *ret_result = apdu_take_byte(r);
                 if (!r->error && *ret_result == 0)
@@ -261,7 +251,7 @@ static void take_data_result(struct axdr_reader *r, uint8_t *ret_result, const u
 bool apdu_result_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
                       size_t *ret_n)
 {
-        take_data_result(r, ret_result, ret_data, ret_n);
+        apdu_take_data_result(r, ret_result, ret_data, ret_n);
         return r->error == 0;
 }
 
@@ -273,11 +263,11 @@ static int decode_get_response(struct axdr_reader *r, struct apdu_response *a)
         case APDU_NORMAL:
                 /* A widespread server library repeats the value of a clock behind it: the first
                  * whole value counts, what follows is ignored. */
-                take_data_result(r, &a->result, &a->data, &a->n);
+                apdu_take_data_result(r, &a->result, &a->data, &a->n);
                 return r->error;
         case APDU_BLOCK:
                 a->last = apdu_take_byte(r) != 0;
-                a->block = take_be32(r);
+                a->block = apdu_take_be32(r);
                 choice = apdu_take_byte(r);
                 if (r->error)
                         return r->error;
@@ -313,7 +303,6 @@ int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret)
 {
         struct apdu_response a = { 0 };
         struct axdr_reader r;
-        uint8_t result;
         int e;
 
         axdr_reader_init(&r, p, n);
@@ -327,21 +316,10 @@ int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret)
                 e = decode_get_response(&r, &a);
                 break;
         case APDU_SET_RESPONSE:
-                if (a.kind != APDU_NORMAL)
-                        return DLMS_E_APDU;
-                a.result = apdu_take_byte(&r);
-                e = apdu_finish(&r);
+                e = apdu_take_set_response(&r, &a);
                 break;
         case APDU_ACTION_RESPONSE:
-                if (a.kind != APDU_NORMAL)
-                        return DLMS_E_APDU;
-                a.result = apdu_take_byte(&r);
-                if (apdu_take_byte(&r)) {
-                        take_data_result(&r, &result, &a.data, &a.n);
-                        if (a.result == 0)
-                                a.result = result;
-                }
-                e = apdu_finish(&r);
+                e = apdu_take_action_response(&r, &a);
                 break;
         default:
                 return DLMS_E_APDU;
@@ -353,21 +331,21 @@ int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret)
 
 void apdu_put_get_result(struct axdr_writer *w, uint8_t invoke, uint8_t result)
 {
-        put_head(w, APDU_GET_RESPONSE, APDU_NORMAL, invoke);
+        apdu_put_head(w, APDU_GET_RESPONSE, APDU_NORMAL, invoke);
         axdr_put_byte(w, 1);
         axdr_put_byte(w, result);
 }
 
 void apdu_put_get_data(struct axdr_writer *w, uint8_t invoke)
 {
-        put_head(w, APDU_GET_RESPONSE, APDU_NORMAL, invoke);
+        apdu_put_head(w, APDU_GET_RESPONSE, APDU_NORMAL, invoke);
         axdr_put_byte(w, 0);
 }
 
 void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32_t block,
                         const uint8_t *data, size_t n)
 {
-        put_head(w, APDU_GET_RESPONSE, APDU_BLOCK, invoke);
+        apdu_put_head(w, APDU_GET_RESPONSE, APDU_BLOCK, invoke);
         axdr_put_byte(w, last);
         axdr_put_be32(w, block);
         axdr_put_byte(w, 0);
@@ -377,22 +355,15 @@ void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32
 
 void apdu_put_set_result(struct axdr_writer *w, uint8_t invoke, uint8_t result)
 {
-        put_head(w, APDU_SET_RESPONSE, APDU_NORMAL, invoke);
+        apdu_put_head(w, APDU_SET_RESPONSE, APDU_NORMAL, invoke);
         axdr_put_byte(w, result);
 }
 
 void apdu_put_action_result(struct axdr_writer *w, uint8_t invoke, uint8_t result,
                             const uint8_t *data, size_t n)
 {
-        put_head(w, APDU_ACTION_RESPONSE, APDU_NORMAL, invoke);
-        axdr_put_byte(w, result);
-        if (n == 0) {
-                axdr_put_byte(w, 0);
-                return;
-        }
-        axdr_put_byte(w, 1);
-        axdr_put_byte(w, 0);
-        axdr_put_raw(w, data, n);
+        apdu_put_head(w, APDU_ACTION_RESPONSE, APDU_NORMAL, invoke);
+        apdu_put_action_answer(w, result, data, n);
 }
 
 /* ---- exceptions ---- */
@@ -410,14 +381,14 @@ int apdu_exception_decode(const uint8_t *p, size_t n, struct apdu_exception *ret
         if (r.error)
                 return r.error;
         if (e.service == APDU_EXC_COUNTER && axdr_left(&r) >= 4)
-                e.counter = take_be32(&r);
+                e.counter = apdu_take_be32(&r);
         *ret = e;
         return 0;
 }
 
 void apdu_put_exception(struct axdr_writer *w, uint8_t state, uint8_t service, uint32_t counter)
 {
-        put_head(w, APDU_EXCEPTION, state, service);
+        apdu_put_head(w, APDU_EXCEPTION, state, service);
         if (service == APDU_EXC_COUNTER)
                 axdr_put_be32(w, counter);
 }
@@ -469,12 +440,12 @@ int apdu_notification_decode(const uint8_t *p, size_t n, struct apdu_notificatio
         axdr_reader_init(&r, p, n);
         note.tag = apdu_take_byte(&r);
         if (note.tag == APDU_DATA_NOTIFICATION) {
-                note.invoke = take_be32(&r);
+                note.invoke = apdu_take_be32(&r);
                 note.time = take_notification_time(&r);
         } else if (note.tag == APDU_EVENT_NOTIFICATION) {
                 if (apdu_take_byte(&r))
                         note.time = take_notification_time(&r);
-                take_attr(&r, &note.attr);
+                apdu_take_attr(&r, &note.attr);
         } else {
                 return DLMS_E_APDU;
         }

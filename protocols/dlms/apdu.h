@@ -52,6 +52,32 @@ enum apdu_tag {
 /* Second octet of GET, SET and ACTION. */
 enum apdu_kind { APDU_NORMAL = 1, APDU_BLOCK = 2, APDU_LIST = 3 };
 
+/* The kinds of SET and ACTION, which number theirs differently. */
+enum apdu_set_kind {
+        APDU_SET_FIRST_BLOCK = 2,
+        APDU_SET_BLOCK = 3,
+        APDU_SET_LIST = 4,
+        APDU_SET_LIST_FIRST_BLOCK = 5,
+};
+enum apdu_set_answer {
+        APDU_SET_BLOCK_TAKEN = 2,
+        APDU_SET_LAST_BLOCK = 3,
+        APDU_SET_LAST_BLOCK_LIST = 4,
+        APDU_SET_RESULTS = 5,
+};
+enum apdu_action_kind {
+        APDU_ACTION_NEXT = 2, /* more of the answer, please */
+        APDU_ACTION_LIST = 3,
+        APDU_ACTION_FIRST_BLOCK = 4,
+        APDU_ACTION_LIST_FIRST_BLOCK = 5,
+        APDU_ACTION_BLOCK = 6,
+};
+enum apdu_action_answer {
+        APDU_ACTION_ANSWER_BLOCK = 2,
+        APDU_ACTION_RESULTS = 3,
+        APDU_ACTION_BLOCK_TAKEN = 4,
+};
+
 enum { APDU_INVOKE_CONFIRMED = 0x40, APDU_INVOKE_PRIORITY = 0x80 };
 
 /* Whether the bytes start like an APDU and hold together: tells a right key from a wrong one. */
@@ -65,10 +91,16 @@ struct apdu_request {
         uint8_t invoke; /* invoke-id-and-priority as sent */
         struct dlms_attr attr;
         struct dlms_selection selection;
-        uint32_t block;      /* GET next: block number acknowledged */
-        const uint8_t *data; /* SET value, ACTION parameters (NULL = none), LIST: items */
+        uint32_t block; /* of the block; GET and ACTION next: the one acknowledged */
+        bool last;      /* of the blocks */
+        /* SET value, ACTION parameters (NULL = none), raw bytes of a block; GET list: items. */
+        const uint8_t *data;
         size_t n;
         size_t count; /* LIST: items */
+        /* SET and ACTION list: the attributes or methods; their values are in data, one after the
+         * other (kind LIST) or with their count before them in the blocks. */
+        const uint8_t *items;
+        size_t items_n;
 };
 
 void apdu_put_get(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
@@ -81,19 +113,33 @@ void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr 
 void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
                      const uint8_t *params, size_t n);
 
+/* In blocks: @attr only with the first one, else NULL. */
+void apdu_put_set_block(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
+                        bool last, uint32_t block, const uint8_t *data, size_t n);
+void apdu_put_action_block(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
+                           bool last, uint32_t block, const uint8_t *data, size_t n);
+void apdu_put_action_next(struct axdr_writer *w, uint8_t invoke, uint32_t block);
+/* @values: one A-XDR value an attribute, n_values bytes in all; of methods null-data = none. */
+void apdu_put_set_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attrs,
+                       size_t n, const uint8_t *values, size_t n_values);
+void apdu_put_action_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *methods,
+                          size_t n, const uint8_t *values, size_t n_values);
+
 /* 0 or DLMS_E_*. Requests of kinds this core does not serve: DLMS_E_APDU. */
 int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret);
 /* The next attribute of a get-request-with-list; @r over request.data. */
 bool apdu_list_next(struct axdr_reader *r, struct dlms_attr *ret_attr,
                     struct dlms_selection *ret_selection);
+/* The same of an action-request-with-list; @r over request.items. */
+bool apdu_method_next(struct axdr_reader *r, struct dlms_attr *ret);
 
 /* ---- responses ---- */
 
 struct apdu_response {
         uint8_t tag, kind, invoke;
-        uint8_t result; /* data-access-result or action-result; 0 = success */
-        bool last;      /* BLOCK */
-        uint32_t block;
+        uint8_t result;      /* data-access-result or action-result; 0 = success */
+        bool last;           /* BLOCK */
+        uint32_t block;      /* of a block, or of the one taken */
         const uint8_t *data; /* A-XDR value, raw block, or the items of a LIST; NULL = none */
         size_t n;
         size_t count; /* LIST */
@@ -112,6 +158,20 @@ void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32
 void apdu_put_set_result(struct axdr_writer *w, uint8_t invoke, uint8_t result);
 void apdu_put_action_result(struct axdr_writer *w, uint8_t invoke, uint8_t result,
                             const uint8_t *data, size_t n);
+
+void apdu_put_set_block_taken(struct axdr_writer *w, uint8_t invoke, uint32_t block);
+void apdu_put_set_last_block(struct axdr_writer *w, uint8_t invoke, uint8_t result, uint32_t block);
+/* @block 0: the request came in one piece. */
+void apdu_put_set_results(struct axdr_writer *w, uint8_t invoke, const uint8_t *results, size_t n,
+                          uint32_t block);
+void apdu_put_action_block_taken(struct axdr_writer *w, uint8_t invoke, uint32_t block);
+void apdu_put_action_answer_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32_t block,
+                                  const uint8_t *data, size_t n);
+/* One answer inside an action-response: what follows the invoke-id of a normal one, an item of a
+ * list, the bytes of all blocks of an answer together. */
+void apdu_put_action_answer(struct axdr_writer *w, uint8_t result, const uint8_t *data, size_t n);
+bool apdu_action_answer_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
+                             size_t *ret_n);
 
 /* ---- exceptions ---- */
 

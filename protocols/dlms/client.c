@@ -203,6 +203,14 @@ struct axdr_writer client_begin(struct dlms_client *c)
         return axdr_writer_of(w.p + ROOM, w.cap - ROOM - DLMS_TAG_SIZE);
 }
 
+size_t client_overhead(struct dlms_client *c)
+{
+        enum { LENGTH_CODES = 6 }; /* of a long text over those of none */
+        struct dlms_end end = client_end(c);
+
+        return client_is_ciphered(c) ? dlms_seal_size(&end, 0) + LENGTH_CODES : 0;
+}
+
 int client_send(struct dlms_client *c, struct axdr_writer *w)
 {
         struct dlms_end end = client_end(c);
@@ -246,12 +254,14 @@ int dlms_client_open(struct dlms_client *c, int64_t now_ms)
 }
 
 /* Begins a request: its invoke-id-and-priority, and a clean slate for the reply. */
-static uint8_t begin_request(struct dlms_client *c)
+uint8_t client_begin_request(struct dlms_client *c)
 {
         c->invoke_id = c->invoke_id >= 15 ? 1 : (uint8_t)(c->invoke_id + 1);
         c->block = 1;
+        c->answer_block = 0;
         c->scratch_len = 0;
         c->list = false;
+        c->put = NULL;
         return APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id;
 }
 
@@ -266,7 +276,7 @@ int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_
 }
 
 /* Commands wait until everything the last one brought is fetched. */
-static bool ready(const struct dlms_client *c)
+bool client_ready(const struct dlms_client *c)
 {
         return c->state == DLMS_CLIENT_READY && c->event.type == DLMS_EV_NONE &&
                c->list_at == c->list_n && c->channel.out_len == 0;
@@ -277,10 +287,10 @@ int dlms_client_get(struct dlms_client *c, const struct dlms_attr *attr,
 {
         struct axdr_writer w;
 
-        if (!ready(c))
+        if (!client_ready(c))
                 return DLMS_E_BUSY;
         w = client_begin(c);
-        apdu_put_get(&w, begin_request(c), attr, selection);
+        apdu_put_get(&w, client_begin_request(c), attr, selection);
         return client_send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
 }
 
@@ -290,46 +300,18 @@ int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, s
         struct axdr_writer w;
         uint8_t invoke;
 
-        if (!ready(c))
+        if (!client_ready(c))
                 return DLMS_E_BUSY;
         if (n == 0 || n > DLMS_CLIENT_LIST_MAX)
                 return DLMS_E_ARGUMENT;
         if (!(c->conformance & DLMS_CONF_MULTIPLE_REFERENCES))
                 return DLMS_E_CONFORMANCE;
         w = client_begin(c);
-        invoke = begin_request(c);
+        invoke = client_begin_request(c);
         c->list = true;
         c->list_at = c->list_n = 0;
         apdu_put_get_list(&w, invoke, attrs, n);
         return client_send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
-}
-
-int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const uint8_t *data,
-                    size_t n, int64_t now_ms)
-{
-        struct axdr_writer w;
-
-        if (!ready(c))
-                return DLMS_E_BUSY;
-        if (axdr_check(data, n))
-                return DLMS_E_ARGUMENT;
-        w = client_begin(c);
-        apdu_put_set(&w, begin_request(c), attr, data, n);
-        return client_send_request(c, &w, DLMS_CLIENT_SETTING, now_ms);
-}
-
-int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, const uint8_t *params,
-                       size_t n, int64_t now_ms)
-{
-        struct axdr_writer w;
-
-        if (!ready(c))
-                return DLMS_E_BUSY;
-        if (params && axdr_check(params, n))
-                return DLMS_E_ARGUMENT;
-        w = client_begin(c);
-        apdu_put_action(&w, begin_request(c), method, params, n);
-        return client_send_request(c, &w, DLMS_CLIENT_ACTING, now_ms);
 }
 
 static void hang_up(struct dlms_client *c, int64_t now_ms)

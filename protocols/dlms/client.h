@@ -123,6 +123,12 @@ struct dlms_client {
         bool closed;            /* CLOSED event still to be told */
         bool collecting;        /* blocks go to cfg.scratch */
         bool list;              /* request in flight has several items */
+        uint8_t items_kind;     /* enum client_items */
+        /* SET or ACTION in blocks: what goes out; borrowed until the RESULT. NULL = not in blocks.
+         */
+        uint8_t put_tag;
+        const uint8_t *put;
+        size_t put_len, put_at;
         uint8_t invoke_id, retries_left, failed_detail;
         uint8_t list_at, list_n; /* items of the reply still to be told */
         uint8_t server_challenge_len;
@@ -132,8 +138,9 @@ struct dlms_client {
         uint16_t peer_pdu;    /* largest APDU the meter takes */
         uint32_t conformance; /* granted */
         uint32_t failed_counter;
-        uint32_t block;       /* number awaited */
-        uint32_t round_trips; /* how often the meter was waited for */
+        uint32_t block;        /* number awaited, or sent last */
+        uint32_t answer_block; /* of an ACTION: number received last */
+        uint32_t round_trips;  /* how often the meter was waited for */
         uint64_t ic_next, server_ic, server_ic_dedicated;
         size_t scratch_len;
         int64_t deadline_ms;
@@ -162,12 +169,19 @@ int dlms_client_get(struct dlms_client *c, const struct dlms_attr *attr,
 /* At most DLMS_CLIENT_LIST_MAX; one RESULT event an item, in order. Needs multiple references. */
 int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
                          int64_t now_ms);
-/* @data is one A-XDR value (axdr.h writes it). */
+/* @data is one A-XDR value (axdr.h writes it). What does not fit one APDU goes in blocks when the
+ * meter granted them (else DLMS_E_TOO_LONG) and is borrowed until the RESULT. */
 int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const uint8_t *data,
                     size_t n, int64_t now_ms);
 /* @params NULL = without. The RESULT event may carry return data. */
 int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, const uint8_t *params,
                        size_t n, int64_t now_ms);
+/* With lists: @values holds one A-XDR value for each, n_values bytes in all (null-data for a method
+ * without parameters). One RESULT event an item, in order. In one APDU, else DLMS_E_TOO_LONG. */
+int dlms_client_set_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
+                         const uint8_t *values, size_t n_values, int64_t now_ms);
+int dlms_client_action_list(struct dlms_client *c, const struct dlms_attr *methods, size_t n,
+                            const uint8_t *values, size_t n_values, int64_t now_ms);
 /* Releases politely as far as the state allows; in IDLE, CLOSED and FAILED DLMS_E_BUSY. */
 int dlms_client_close(struct dlms_client *c, int64_t now_ms);
 

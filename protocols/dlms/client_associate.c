@@ -46,9 +46,10 @@ struct dlms_hls client_hls(const struct dlms_client *c)
 
 static uint32_t proposed(const struct dlms_client *c)
 {
-        uint32_t all = DLMS_CONF_PRIORITY | DLMS_CONF_BLOCK_GET | DLMS_CONF_MULTIPLE_REFERENCES |
-                       DLMS_CONF_GET | DLMS_CONF_SET | DLMS_CONF_SELECTIVE_ACCESS |
-                       DLMS_CONF_EVENT_NOTIFICATION | DLMS_CONF_ACTION;
+        uint32_t all = DLMS_CONF_PRIORITY | DLMS_CONF_BLOCK_GET | DLMS_CONF_BLOCK_SET |
+                       DLMS_CONF_BLOCK_ACTION | DLMS_CONF_MULTIPLE_REFERENCES | DLMS_CONF_GET |
+                       DLMS_CONF_SET | DLMS_CONF_SELECTIVE_ACCESS | DLMS_CONF_EVENT_NOTIFICATION |
+                       DLMS_CONF_ACTION;
 
         if (c->cfg.conformance)
                 return c->cfg.conformance;

@@ -1,6 +1,7 @@
 #pragma once
 
-/* Between client.c (states, requests), client_associate.c (AARQ, AARE, HLS) and client_reply.c. */
+/* Between client.c (states, GET), client_long.c (SET, ACTION), client_associate.c (AARQ, AARE, HLS)
+ * and client_reply.c. */
 
 #include "apdu.h"
 #include "client.h"
@@ -31,6 +32,13 @@ int client_send(struct dlms_client *c, struct axdr_writer *w);
 struct axdr_writer client_begin_plain(struct dlms_client *c);
 int client_send_plain(struct dlms_client *c, struct axdr_writer *w);
 
+/* What protection adds to an APDU at most. */
+size_t client_overhead(struct dlms_client *c);
+
+/* Commands wait until everything the last one brought is fetched. */
+bool client_ready(const struct dlms_client *c);
+/* Begins a request: its invoke-id-and-priority, and a clean slate for the reply. */
+uint8_t client_begin_request(struct dlms_client *c);
 /* Sends and enters the state that waits for the answer. */
 int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
                         int64_t now_ms);
@@ -41,6 +49,20 @@ int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_
 
 int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n);
 int client_on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
+int client_on_set_response(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms);
+int client_on_action_response(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms);
+void client_emit_result(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
+                        bool last);
+
+/* What the items of a with-list reply look like. */
+enum client_items {
+        CLIENT_ITEMS_DATA,    /* Get-Data-Result */
+        CLIENT_ITEMS_RESULTS, /* one byte */
+        CLIENT_ITEMS_ANSWERS, /* of methods */
+};
+/* They are told one by one from next_event(). */
+int client_begin_items(struct dlms_client *c, enum client_items kind, const uint8_t *p, size_t n,
+                       size_t count);
 /* The next result of a with-list reply; false when it does not hold together. */
 bool client_next_item(struct dlms_client *c, struct dlms_event *ret);
 

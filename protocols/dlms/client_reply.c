@@ -57,7 +57,7 @@ int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n)
         return apdu_exception_error(&x);
 }
 
-static void emit_result(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
+void client_emit_result(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
                         bool last)
 {
         client_emit(c, &(struct dlms_event){ .type = DLMS_EV_RESULT,
@@ -67,12 +67,13 @@ static void emit_result(struct dlms_client *c, uint8_t result, const uint8_t *da
                                              .len = n });
 }
 
-/* Items of a with-list reply are told one by one from next_event(). */
-static int begin_items(struct dlms_client *c, const uint8_t *p, size_t n, size_t count)
+int client_begin_items(struct dlms_client *c, enum client_items kind, const uint8_t *p, size_t n,
+                       size_t count)
 {
         if (count == 0 || count > DLMS_CLIENT_LIST_MAX)
                 return DLMS_E_APDU;
         axdr_reader_init(&c->items, p, n);
+        c->items_kind = (uint8_t)kind;
         c->list_at = 0;
         c->list_n = (uint8_t)count;
         return 0;
@@ -84,13 +85,13 @@ static int finish_blocks(struct dlms_client *c)
         size_t count;
 
         if (!c->list) {
-                emit_result(c, 0, c->cfg.scratch, c->scratch_len, true);
+                client_emit_result(c, 0, c->cfg.scratch, c->scratch_len, true);
                 return 0;
         }
         axdr_reader_init(&r, c->cfg.scratch, c->scratch_len);
         if (!axdr_length(&r, &count))
                 return r.error;
-        return begin_items(c, r.p, axdr_left(&r), count);
+        return client_begin_items(c, CLIENT_ITEMS_DATA, r.p, axdr_left(&r), count);
 }
 
 static int on_block(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms)
@@ -99,7 +100,7 @@ static int on_block(struct dlms_client *c, const struct apdu_response *a, int64_
 
         if (a->result != 0) {
                 client_enter(c, DLMS_CLIENT_READY, now_ms);
-                emit_result(c, a->result, NULL, 0, true);
+                client_emit_result(c, a->result, NULL, 0, true);
                 return 0;
         }
         if (a->block != c->block)
@@ -112,7 +113,7 @@ static int on_block(struct dlms_client *c, const struct apdu_response *a, int64_
         } else if (c->list) {
                 return DLMS_E_TOO_LONG;
         } else {
-                emit_result(c, 0, a->data, a->n, a->last);
+                client_emit_result(c, 0, a->data, a->n, a->last);
         }
         if (a->last) {
                 client_enter(c, DLMS_CLIENT_READY, now_ms);
@@ -134,22 +135,40 @@ int client_on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int
                 return e;
         if ((a.invoke & 0x0F) != c->invoke_id)
                 return DLMS_E_INVOKE_ID;
-        if (a.tag == APDU_GET_RESPONSE && a.kind == APDU_BLOCK)
+        if (a.tag == APDU_SET_RESPONSE)
+                return client_on_set_response(c, &a, now_ms);
+        if (a.tag == APDU_ACTION_RESPONSE)
+                return client_on_action_response(c, &a, now_ms);
+        if (a.kind == APDU_BLOCK)
                 return on_block(c, &a, now_ms);
         if (a.kind == APDU_LIST && !c->list)
                 return DLMS_E_UNEXPECTED;
         client_enter(c, DLMS_CLIENT_READY, now_ms);
         if (a.kind == APDU_LIST)
-                return begin_items(c, a.data, a.n, a.count);
-        emit_result(c, a.result, a.data, a.n, true);
+                return client_begin_items(c, CLIENT_ITEMS_DATA, a.data, a.n, a.count);
+        client_emit_result(c, a.result, a.data, a.n, true);
         return 0;
+}
+
+static bool take_item(struct dlms_client *c, struct dlms_event *ev)
+{
+        switch ((enum client_items)c->items_kind) {
+        case CLIENT_ITEMS_DATA:
+                return apdu_result_next(&c->items, &ev->result, &ev->data, &ev->len);
+        case CLIENT_ITEMS_ANSWERS:
+                return apdu_action_answer_next(&c->items, &ev->result, &ev->data, &ev->len);
+        case CLIENT_ITEMS_RESULTS:
+                ev->result = *c->items.p++; /* as many bytes as items: decoded before */
+                return true;
+        }
+        return false;
 }
 
 bool client_next_item(struct dlms_client *c, struct dlms_event *ret)
 {
         struct dlms_event ev = { .type = DLMS_EV_RESULT, .index = c->list_at };
 
-        if (!apdu_result_next(&c->items, &ev.result, &ev.data, &ev.len)) {
+        if (!take_item(c, &ev)) {
                 c->list_at = c->list_n;
                 client_fail(c, (enum dlms_error)c->items.error);
                 return false;

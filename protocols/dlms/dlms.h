@@ -200,7 +200,7 @@ const char *dlms_conformance_name(unsigned bit);
         XX(TITLE, title, "ciphered with another system title than the meter's")                    \
         XX(RECIPIENT, recipient, "the message is for another system title than ours")              \
         XX(TAG, tag, "the tag does not verify: wrong key, or the message was altered")             \
-        XX(KEY_MISSING, key_missing, "the message is protected and no key for it is known")       \
+        XX(KEY_MISSING, key_missing, "the message is protected and no key for it is known")        \
         XX(KEY_WRAP, key_wrap, "the wrapped key does not unwrap: wrong master key")                \
         XX(KEY_AGREEMENT, key_agreement,                                                           \
            "key agreement failed: the key sent is no point of the curve, or not signed by its "    \

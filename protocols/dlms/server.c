@@ -149,8 +149,7 @@ void server_refuse(struct dlms_server *s, uint8_t state, uint8_t service)
 
 /* ---- replies ---- */
 
-/* Bytes of data that fit one APDU behind a head of @head bytes. */
-static size_t room(struct dlms_server *s, size_t head)
+size_t server_room(struct dlms_server *s, size_t head)
 {
         size_t max = s->peer_pdu < DLMS_SERVER_TX_MAX ? s->peer_pdu : DLMS_SERVER_TX_MAX;
 
@@ -158,16 +157,29 @@ static size_t room(struct dlms_server *s, size_t head)
         return max > head ? max - head : 0;
 }
 
-static void send_block(struct dlms_server *s, uint8_t invoke)
+void server_begin_blocks(struct dlms_server *s, uint8_t tag, size_t n)
+{
+        s->reply_tag = tag;
+        s->reply_len = n;
+        s->reply_done = 0;
+        s->block = 0;
+}
+
+void server_send_block(struct dlms_server *s, uint8_t invoke)
 {
         struct axdr_writer w = server_begin(s);
-        size_t left = s->reply_len - s->reply_done, part = room(s, BLOCK_HEAD_MAX);
+        size_t left = s->reply_len - s->reply_done, part = server_room(s, BLOCK_HEAD_MAX);
         bool last;
 
         if (part > left)
                 part = left;
         last = part == left;
-        apdu_put_get_block(&w, invoke, last, ++s->block, s->scratch + s->reply_done, part);
+        s->block++;
+        if (s->reply_tag == APDU_ACTION_RESPONSE)
+                apdu_put_action_answer_block(&w, invoke, last, s->block, s->scratch + s->reply_done,
+                                             part);
+        else
+                apdu_put_get_block(&w, invoke, last, s->block, s->scratch + s->reply_done, part);
         s->reply_done += part;
         if (last)
                 s->reply_len = 0;
@@ -187,7 +199,7 @@ static void send_data(struct dlms_server *s, uint8_t invoke, bool list, size_t n
 {
         struct axdr_writer w;
 
-        if (n <= room(s, NORMAL_HEAD)) {
+        if (n <= server_room(s, NORMAL_HEAD)) {
                 w = server_begin(s);
                 if (list)
                         axdr_put_raw(&w, (uint8_t[]){ APDU_GET_RESPONSE, APDU_LIST, invoke }, 3);
@@ -197,14 +209,12 @@ static void send_data(struct dlms_server *s, uint8_t invoke, bool list, size_t n
                 server_send(s, &w);
                 return;
         }
-        if (!(s->conformance & DLMS_CONF_BLOCK_GET) || room(s, BLOCK_HEAD_MAX) < 16) {
+        if (!(s->conformance & DLMS_CONF_BLOCK_GET) || server_room(s, BLOCK_HEAD_MAX) < 16) {
                 send_result(s, invoke, DLMS_ACCESS_LONG_GET_ABORTED);
                 return;
         }
-        s->reply_len = n;
-        s->reply_done = 0;
-        s->block = 0;
-        send_block(s, invoke);
+        server_begin_blocks(s, APDU_GET_RESPONSE, n);
+        server_send_block(s, invoke);
 }
 
 static void on_get(struct dlms_server *s, const struct apdu_request *q)
@@ -222,12 +232,12 @@ static void on_get(struct dlms_server *s, const struct apdu_request *q)
 
 static void on_get_next(struct dlms_server *s, const struct apdu_request *q)
 {
-        if (s->reply_len == 0)
+        if (s->reply_len == 0 || s->reply_tag != APDU_GET_RESPONSE)
                 send_result(s, q->invoke, DLMS_ACCESS_NO_LONG_GET);
         else if (q->block != s->block)
                 send_result(s, q->invoke, DLMS_ACCESS_DATA_BLOCK_NUMBER_INVALID);
         else
-                send_block(s, q->invoke);
+                server_send_block(s, q->invoke);
 }
 
 static void on_get_list(struct dlms_server *s, const struct apdu_request *q)
@@ -257,34 +267,6 @@ static void on_get_list(struct dlms_server *s, const struct apdu_request *q)
                 send_result(s, q->invoke, DLMS_ACCESS_LONG_GET_ABORTED);
         else
                 send_data(s, q->invoke, true, all.len);
-}
-
-static void on_set(struct dlms_server *s, const struct apdu_request *q)
-{
-        const struct dlms_server_objects *o = s->cfg->objects;
-        struct axdr_writer w;
-        unsigned result = DLMS_ACCESS_READ_WRITE_DENIED;
-
-        if (o->set)
-                result = o->set(s->meter, &q->attr, q->data, q->n);
-        w = server_begin(s);
-        apdu_put_set_result(&w, q->invoke, (uint8_t)result);
-        server_send(s, &w);
-}
-
-static void on_action(struct dlms_server *s, const struct apdu_request *q)
-{
-        const struct dlms_server_objects *o = s->cfg->objects;
-        struct axdr_writer ret = axdr_writer_of(s->scratch, s->scratch_size), w;
-        unsigned result = DLMS_ACCESS_READ_WRITE_DENIED;
-
-        if (o->action)
-                result = o->action(s->meter, &q->attr, q->data, q->n, &ret);
-        if (ret.failed || ret.len > room(s, NORMAL_HEAD + 2))
-                result = DLMS_ACCESS_OTHER;
-        w = server_begin(s);
-        apdu_put_action_result(&w, q->invoke, (uint8_t)result, s->scratch, result ? 0 : ret.len);
-        server_send(s, &w);
 }
 
 /* ---- receiving ---- */
@@ -382,10 +364,12 @@ static void on_request(struct dlms_server *s, const uint8_t *p, size_t n)
                         server_refuse(s, 1, APDU_EXC_NOT_POSSIBLE);
                 return;
         }
+        if (q.tag == APDU_GET_REQUEST)
+                s->put_tag = 0; /* its blocks lie where an answer is built */
         if (q.tag == APDU_SET_REQUEST)
-                on_set(s, &q);
+                server_on_set(s, &q);
         else if (q.tag == APDU_ACTION_REQUEST)
-                on_action(s, &q);
+                server_on_action(s, &q);
         else if (q.kind == APDU_BLOCK)
                 on_get_next(s, &q);
         else if (q.kind == APDU_LIST)

@@ -2,9 +2,10 @@
 
 /*
  * The meter's side of a DLMS/COSEM session, for simulated meters: HDLC or wrapper, association
- * with any mechanism, ciphering and signing of all suites, GET with block transfer and selective access, SET,
- * ACTION, release. A state machine without I/O, clock, randomness or heap (core.h drives it);
- * the objects are the caller's, behind three functions.
+ * with any mechanism, ciphering and signing of all suites, GET with block
+ * transfer and selective access, SET and ACTION with lists and blocks both ways, release. A state
+ * machine without I/O, clock, randomness or heap (core.h drives it); the objects are the caller's,
+ * behind three functions.
  *
  * One struct dlms_server serves one connection; the meter's identity and keys are in
  * dlms_server_config, shared by all connections of a meter and borrowed.
@@ -54,7 +55,7 @@ struct dlms_server_config {
         size_t n_client_saps;
         uint8_t known_client[DLMS_TITLE_SIZE]; /* the client's title; all zero = any */
         bool sign;                             /* every APDU must be signed */
-        enum dlms_policy policy; /* required of every APDU once associated */
+        enum dlms_policy policy;               /* required of every APDU once associated */
         struct dlms_keys keys;
         uint8_t title[DLMS_TITLE_SIZE];
         uint32_t conformance;       /* offered; 0 = all this server can do */
@@ -84,9 +85,9 @@ struct dlms_server {
         struct dlms_server_counters *counters; /* borrowed */
         void *meter;                           /* borrowed, for the callbacks */
         enum dlms_server_state state;
-        enum dlms_error error; /* why CLOSED; 0 = as the client wished */
+        enum dlms_error error;   /* why CLOSED; 0 = as the client wished */
         enum dlms_error refused; /* what was wrong with the last APDU or association refused */
-        bool ciphered;         /* this association's application context */
+        bool ciphered;           /* this association's application context */
         uint8_t auth;
         bool reply_ciphered, reply_dedicated, reply_signed; /* as the request was */
         enum dlms_envelope reply_envelope;
@@ -98,8 +99,14 @@ struct dlms_server {
         uint16_t peer_pdu;     /* largest APDU the client takes */
         uint32_t conformance;
         uint64_t rx_dedicated;
-        uint32_t block; /* of the reply: number sent last */
+        uint32_t block;    /* of the reply: number sent last */
+        uint8_t reply_tag; /* of the reply in blocks: GET or ACTION response */
         size_t reply_len, reply_done;
+        /* SET or ACTION arriving in blocks: its list's items first in scratch, then the value. */
+        uint8_t put_tag; /* 0 = none */
+        struct dlms_attr put_attr;
+        uint32_t put_block;
+        size_t put_items, put_count, put_len;
         uint32_t requests; /* APDUs served */
         int64_t deadline_ms, heard_ms;
         uint8_t *scratch; /* lent */

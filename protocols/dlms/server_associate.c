@@ -117,6 +117,7 @@ static int take_initiate(struct dlms_server *s, uint8_t *p, size_t n)
         }
         if (!offered)
                 offered = DLMS_CONF_GENERAL_PROTECTION | DLMS_CONF_PRIORITY | DLMS_CONF_BLOCK_GET |
+                          DLMS_CONF_BLOCK_SET | DLMS_CONF_BLOCK_ACTION |
                           DLMS_CONF_MULTIPLE_REFERENCES | DLMS_CONF_GET | DLMS_CONF_SET |
                           DLMS_CONF_SELECTIVE_ACCESS | DLMS_CONF_ACTION |
                           DLMS_CONF_EVENT_NOTIFICATION;

@@ -1,6 +1,7 @@
 #pragma once
 
-/* Between server.c (framing, requests) and server_associate.c (AARQ, AARE, HLS). */
+/* Between server.c (framing, GET), server_long.c (SET, ACTION) and server_associate.c (AARQ, AARE,
+ * HLS). */
 
 #include "apdu.h"
 #include "server.h"
@@ -23,3 +24,12 @@ struct dlms_hls server_hls(const struct dlms_server *s);
 void server_on_aarq(struct dlms_server *s, uint8_t *apdu, size_t n);
 void server_on_pass3(struct dlms_server *s, const struct apdu_request *q);
 bool server_is_pass3(const struct apdu_request *q);
+
+/* Bytes of data that fit one APDU behind a head of @head bytes. */
+size_t server_room(struct dlms_server *s, size_t head);
+/* The @n bytes in scratch are the answer, to go in blocks: the first, and each one asked for. */
+void server_begin_blocks(struct dlms_server *s, uint8_t tag, size_t n);
+void server_send_block(struct dlms_server *s, uint8_t invoke);
+
+void server_on_set(struct dlms_server *s, const struct apdu_request *q);
+void server_on_action(struct dlms_server *s, const struct apdu_request *q);
