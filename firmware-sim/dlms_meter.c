@@ -151,7 +151,7 @@ static unsigned get_clock(const struct dlms_meter *d, const struct dlms_attr *a,
         if (a->id == 1)
                 axdr_put_obis(w, &clock_obis);
         else if (a->id == 2)
-                put_time(d, sim_now(d->sim), w);
+                put_time(d, sim_now(d->sim) + d->meter->drift_s, w);
         else if (a->id == 3)
                 axdr_put_int16(w, (int16_t)-d->sim->opt.utc_offset_min);
         else
@@ -202,12 +202,24 @@ static unsigned get(void *meter, const struct dlms_attr *a, const struct dlms_se
         return DLMS_ACCESS_OBJECT_UNDEFINED;
 }
 
+size_t dlms_meter_scratch(const struct sim *s)
+{
+        int64_t rows = s->opt.live ? DLMS_METER_ROWS : (s->opt.to - s->opt.from) / PERIOD + 2;
+
+        if (rows > DLMS_METER_ROWS)
+                rows = DLMS_METER_ROWS;
+        return (size_t)rows * DLMS_METER_ROW + DLMS_METER_REST;
+}
+
 void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m)
 {
         static const struct dlms_server_objects objects = { .get = get };
 
         *d = (struct dlms_meter){ .sim = s, .meter = m, .counters = { .tx = 1 } };
+        d->counters.rx = m->ahead;
         d->config.server_sap = 1;
+        d->config.refuses_release = m->faults & FAULT_NO_RELEASE;
+        d->config.breaks = m->faults & FAULT_BREAKS ? DLMS_CONF_MULTIPLE_REFERENCES : 0;
         d->config.objects = &objects;
         memcpy(d->config.title, m->title, sizeof m->title);
         if (m->kind == SIM_DLMS_WRAPPER && s->opt.lls[0]) {

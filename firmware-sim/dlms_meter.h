@@ -18,9 +18,9 @@ struct dlms_meter {
 
 void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m);
 
-/* A profile row has at most so many bytes; 62 days of quarter hours are kept. */
-enum {
-        DLMS_METER_ROW = 32,
-        DLMS_METER_ROWS = 62 * 96,
-        DLMS_METER_SCRATCH = DLMS_METER_ROWS * DLMS_METER_ROW + 256,
-};
+/* A profile row has at most so many bytes; 62 days of quarter hours are kept. The object list fits
+ * in the rest. */
+enum { DLMS_METER_ROW = 32, DLMS_METER_ROWS = 62 * 96, DLMS_METER_REST = 2048 };
+
+/* Bytes of the largest answer these meters can give. */
+size_t dlms_meter_scratch(const struct sim *s);

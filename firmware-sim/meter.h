@@ -37,9 +37,12 @@ struct meter {
         int64_t scale_ppm; /* of the series */
         int64_t base;      /* register before its time */
         uint8_t guek[METER_KEY_SIZE], gak[METER_KEY_SIZE], psk[METER_KEY_SIZE], title[8];
-        bool unknown;   /* not in the fleet file */
-        bool wrong_key; /* the fleet file has other keys */
-        uint16_t port;  /* polled meters: where they listen */
+        bool unknown;    /* not in the fleet file */
+        bool wrong_key;  /* the fleet file has other keys */
+        uint16_t port;   /* polled meters: where they listen */
+        uint8_t faults;  /* enum fault */
+        int32_t drift_s; /* of its clock */
+        uint32_t ahead;  /* lowest invocation counter it takes at the start; 0 = any */
 };
 
 /* Everything but the port, from the seed, kind and number. */

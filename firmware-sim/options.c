@@ -54,6 +54,9 @@ static const struct option options[] = {
         { "--host", "ADDRESS", TEXT, FIELD(host), "polled meters listen here (default 127.0.0.1)" },
         { "--base-port", "PORT", COUNT, FIELD(base_port),
           "first port of the polled meters; default: whatever ports are free" },
+        { "--addresses", NULL, FLAG, FIELD(addresses),
+          "each polled meter has an address of its own in 127.16.0.0/12 and all of a kind share "
+          "one port: for thousands of meters" },
         { "--broker", "HOST:PORT", ADDRESS, FIELD(broker), "MQTT broker" },
         { "--user", "NAME", TEXT, FIELD(user), "MQTT user" },
         { "--password", "TEXT", TEXT, FIELD(password), "MQTT password" },
@@ -76,6 +79,23 @@ static const struct option options[] = {
         { "--duplicate", "PERCENT", PERCENT, FIELD(duplicate), "messages pushed twice" },
         { "--restart", "PERCENT", PERCENT, FIELD(restart),
           "answers and acknowledgements after which the meter's connection breaks" },
+        { "--cut", "PERCENT", PERCENT, FIELD(cut),
+          "connections to polled meters that break after a few answers" },
+        { "--late", "PERCENT", PERCENT, FIELD(late), "answers to polls that come late" },
+        { "--late-by", "MS", COUNT, FIELD(late_ms), "how late (default 3000)" },
+        { "--reset-transfer", "PERCENT", PERCENT, FIELD(reset_transfer),
+          "block transfers in whose middle the meter restarts" },
+        { "--ahead", "N", COUNT, FIELD(ahead),
+          "HDLC meters that have seen a far higher invocation counter" },
+        { "--drift", "N", COUNT, FIELD(drift), "DLMS meters whose clocks are wrong" },
+        { "--drift-s", "S", COUNT, FIELD(drift_s), "by up to so many seconds (default 600)" },
+        { "--no-release", "N", COUNT, FIELD(no_release),
+          "DLMS meters that answer the release request (RLRQ) with an exception" },
+        { "--one-connection", "N", COUNT, FIELD(one_connection),
+          "DLMS meters that take one connection at a time" },
+        { "--pause", "MS", COUNT, FIELD(pause_ms), "and want a pause after each" },
+        { "--break-conformance", "N", COUNT, FIELD(breaks),
+          "DLMS meters that grant requests with-list and answer them with an exception" },
         { "--wrong-key", "N", COUNT, FIELD(wrong_key),
           "meters whose keys in the fleet file are not theirs" },
         { "--unknown", "N", COUNT, FIELD(unknown), "meters missing in the fleet file" },
@@ -317,6 +337,11 @@ static bool check(struct sim_options *o)
                 return complain("needs", "--coap", "--coap-server HOST:PORT");
         if (o->count[SIM_DLMS_PUSH] > 0 && !o->push.port)
                 return complain("needs", "--dlms-push", "--push HOST:PORT");
+        if (o->drift_s > 10 * 86400)
+                return complain("wants", "--drift-s", "at most ten days");
+        for (unsigned k = 0; o->addresses && k < SIM_N_KINDS; k++)
+                if (o->count[k] > 65535)
+                        return complain("has room for", "--addresses", "65535 meters of a kind");
         if (o->base_port > 65535)
                 return complain("wants", "--base-port", "a port");
         if (!o->per_message || !o->inflight || !o->per_connection || !o->coap_sessions)
@@ -342,6 +367,8 @@ enum sim_parsed sim_options_parse(int argc, char **argv, struct sim_options *ret
                 .per_connection = 100,
                 .coap_sessions = 64,
                 .progress_s = 10,
+                .late_ms = 3000,
+                .drift_s = 600,
                 .prefix = "headrace-sim",
         };
         for (int i = 1; i < argc; i++) {

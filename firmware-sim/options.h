@@ -39,6 +39,14 @@ struct sim_options {
         double rate; /* messages a second over all pushing meters; 0 = as acknowledged */
         double drop, duplicate, restart; /* per cent */
         unsigned delay_ms, wrong_key, unknown;
+        /* faults.h: of links, in per cent of ... */
+        double cut;            /* connections */
+        double late;           /* answers */
+        double reset_transfer; /* block transfers */
+        unsigned late_ms;
+        /* of meters: how many have them */
+        unsigned ahead, drift, drift_s, no_release, one_connection, pause_ms, breaks;
+        bool addresses; /* an address of its own in 127.0.0.0/8 for each polled meter */
         unsigned progress_s;
         char prefix[16]; /* of the MQTT client ids */
 };

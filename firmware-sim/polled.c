@@ -10,20 +10,31 @@
 #include "modbus_meter.h"
 #include "sim.h"
 
-enum { IN_SIZE = 4096, BACKLOG = 16, OUT_MAX = 1 << 20 };
+enum { IN_SIZE = 2304, BACKLOG = 16, SHARED_BACKLOG = 4096, OUT_MAX = 1 << 20 };
 
 struct listener {
         uv_tcp_t tcp;
         struct sim *sim;
         struct meter *meter;
-        struct conn *first; /* open connections */
+        struct conn *first;   /* open connections */
+        uint64_t rests_until; /* loop time: FAULT_ONE_CONNECTION with --pause */
         union {
                 struct dlms_meter dlms;
                 struct modbus_meter modbus;
         };
 };
 
+/* --addresses: one port for all meters of a kind. */
+struct shared {
+        uv_tcp_t tcp;
+        struct sim *sim;
+        struct listener *first; /* meter number 1 of the kind; NULL = not used */
+        unsigned n;
+        uint16_t port;
+};
+
 struct sim_polled {
+        struct shared shared[SIM_N_KINDS];
         struct listener *listeners; /* n; freed when all handles are closed */
         unsigned n;
 };
@@ -36,6 +47,7 @@ struct conn {
         struct conn *next, **link;
         int handles;
         bool closing, finish;
+        struct fault_link faults;
         struct buf out; /* waits for its delay */
         size_t have;
         uint8_t in[IN_SIZE];
@@ -67,7 +79,10 @@ static void conn_close(struct conn *c)
         if (c->closing)
                 return;
         c->closing = true;
-        *c->link = c->next;
+        if (c->link) {
+                *c->link = c->next;
+                c->at->rests_until = uv_now(&c->at->sim->loop) + c->at->sim->opt.pause_ms;
+        }
         if (c->next)
                 c->next->link = c->link;
         uv_close((uv_handle_t *)&c->tcp, on_conn_closed);
@@ -118,27 +133,34 @@ static void on_delay(uv_timer_t *t)
         conn_send(t->data);
 }
 
+/* Whether the answer is part of a longer one that is still to come. */
+static bool is_transferring(const struct conn *c)
+{
+        return c->dlms && c->dlms->reply_done > 0 && c->dlms->reply_done < c->dlms->reply_len;
+}
+
 /* After an answer was made: it may get lost, be late, or be the last of this connection. */
 static void conn_answer(struct conn *c, size_t before)
 {
-        struct sim *s = c->at->sim;
+        unsigned delay_ms = 0;
 
         if (c->out.failed) {
                 conn_close(c);
                 return;
         }
         if (c->out.len > before) {
-                if (sim_chance(s, s->opt.drop)) {
-                        c->out.len = before;
-                        s->stats.answers_dropped++;
-                }
-                if (sim_chance(s, s->opt.restart)) {
-                        s->stats.restarts++;
+                switch (fault_answer(c->at->sim, &c->faults, is_transferring(c), &delay_ms)) {
+                case FAULT_CUT:
                         conn_close(c);
                         return;
+                case FAULT_LOSE:
+                        c->out.len = before;
+                        break;
+                case FAULT_DELIVER:
+                        break;
                 }
-                if (s->opt.delay_ms)
-                        uv_timer_start(&c->delay, on_delay, s->opt.delay_ms, 0);
+                if (delay_ms)
+                        uv_timer_start(&c->delay, on_delay, delay_ms, 0);
         }
         conn_send(c);
 }
@@ -250,43 +272,61 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 static bool open_dlms(struct conn *c)
 {
         struct dlms_meter *d = &c->at->dlms;
+        size_t size = dlms_meter_scratch(c->at->sim);
         uint8_t challenge[16];
 
         c->dlms = malloc(sizeof *c->dlms);
-        c->scratch = malloc(DLMS_METER_SCRATCH);
+        c->scratch = malloc(size);
         return c->dlms && c->scratch &&
                getrandom(challenge, sizeof challenge, 0) == (ssize_t)sizeof challenge &&
-               dlms_server_init(c->dlms, &d->config, &d->counters, d, c->scratch,
-                                DLMS_METER_SCRATCH, challenge,
+               dlms_server_init(c->dlms, &d->config, &d->counters, d, c->scratch, size, challenge,
                                 (int64_t)uv_now(&c->at->sim->loop)) == 0;
 }
 
-static void on_connection(uv_stream_t *server, int status)
+/* Accepted, not yet of a meter. NULL: not accepted. */
+static struct conn *conn_accept(struct sim *s, uv_stream_t *server)
 {
-        struct listener *l = server->data;
-        struct conn *c;
+        struct conn *c = calloc(1, sizeof *c);
+
+        if (!c)
+                return NULL;
+        buf_init_limited(&c->out, OUT_MAX);
+        c->handles = 3;
+        uv_tcp_init(&s->loop, &c->tcp);
+        uv_timer_init(&s->loop, &c->timer);
+        uv_timer_init(&s->loop, &c->delay);
+        c->tcp.data = c->timer.data = c->delay.data = c;
+        s->stats.connections++;
+        if (uv_accept(server, (uv_stream_t *)&c->tcp) == 0)
+                return c;
+        conn_close(c);
+        return NULL;
+}
+
+/* A meter with one place takes nobody else, and rests after each. */
+static bool is_taken(const struct listener *l)
+{
+        return (l->meter->faults & FAULT_ONE_CONNECTION) &&
+               (l->first || uv_now(&l->sim->loop) < l->rests_until);
+}
+
+static void conn_begin(struct conn *c, struct listener *l)
+{
         bool ok;
 
-        if (status < 0 || l->sim->stopping)
+        if (is_taken(l)) {
+                l->sim->stats.faults.connections_refused++;
+                conn_close(c);
                 return;
-        c = calloc(1, sizeof *c);
-        if (!c)
-                return;
-        buf_init_limited(&c->out, OUT_MAX);
+        }
         c->at = l;
-        c->handles = 3;
-        uv_tcp_init(&l->sim->loop, &c->tcp);
-        uv_timer_init(&l->sim->loop, &c->timer);
-        uv_timer_init(&l->sim->loop, &c->delay);
-        c->tcp.data = c->timer.data = c->delay.data = c;
         c->next = l->first;
         c->link = &l->first;
         if (c->next)
                 c->next->link = &c->next;
         l->first = c;
-        l->sim->stats.connections++;
-        ok = uv_accept(server, (uv_stream_t *)&c->tcp) == 0;
-        ok = ok && (l->meter->kind == SIM_MODBUS || open_dlms(c));
+        fault_link_begin(l->sim, &c->faults);
+        ok = l->meter->kind == SIM_MODBUS || open_dlms(c);
         ok = ok && uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) == 0;
         if (!ok)
                 conn_close(c);
@@ -294,27 +334,115 @@ static void on_connection(uv_stream_t *server, int status)
                 dlms_step(c);
 }
 
-static int listen_one(struct listener *l, unsigned port)
+static void on_connection(uv_stream_t *server, int status)
+{
+        struct listener *l = server->data;
+        struct conn *c;
+
+        if (status < 0 || l->sim->stopping)
+                return;
+        c = conn_accept(l->sim, server);
+        if (c)
+                conn_begin(c, l);
+}
+
+/* ---- one port for all: the address called says which meter ---- */
+
+static struct listener *called(const struct shared *sh, const struct conn *c)
+{
+        struct sockaddr_storage a;
+        int len = sizeof a;
+        uint32_t ip, number;
+
+        if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&a, &len) || a.ss_family != AF_INET)
+                return NULL;
+        ip = ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr);
+        number = ip & 0xFFFF;
+        if (ip >> 16 != (127u << 8 | (16 + (uint32_t)sh->first->meter->kind)) || number < 1 ||
+            number > sh->n)
+                return NULL;
+        return &sh->first[number - 1];
+}
+
+static void on_shared_connection(uv_stream_t *server, int status)
+{
+        struct shared *sh = server->data;
+        struct listener *l;
+        struct conn *c;
+
+        if (status < 0 || sh->sim->stopping)
+                return;
+        c = conn_accept(sh->sim, server);
+        if (!c)
+                return;
+        l = called(sh, c);
+        if (l)
+                conn_begin(c, l);
+        else
+                conn_close(c);
+}
+
+/* Binds and listens; *@ret_port is the port it got. */
+static int listen_at(uv_tcp_t *tcp, const char *host, unsigned port, int backlog,
+                     uv_connection_cb on, uint16_t *ret_port)
 {
         struct sockaddr_storage a;
         int len = sizeof a, r;
 
-        r = uv_ip4_addr(l->sim->opt.host, (int)port, (struct sockaddr_in *)&a);
+        r = uv_ip4_addr(host, (int)port, (struct sockaddr_in *)&a);
         if (r)
-                r = uv_ip6_addr(l->sim->opt.host, (int)port, (struct sockaddr_in6 *)&a);
+                r = uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)&a);
         if (!r)
-                r = uv_tcp_bind(&l->tcp, (struct sockaddr *)&a, 0);
+                r = uv_tcp_bind(tcp, (struct sockaddr *)&a, 0);
         if (!r)
-                r = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+                r = uv_listen((uv_stream_t *)tcp, backlog, on);
         if (!r)
-                r = uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&a, &len);
+                r = uv_tcp_getsockname(tcp, (struct sockaddr *)&a, &len);
+        if (!r)
+                *ret_port = ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
+                                                          : ((struct sockaddr_in *)&a)->sin_port);
+        return r;
+}
+
+/* The first meter of a kind opens the port for all. Loopback addresses cannot be bound as a range,
+ * so it is open on every interface; but only calls to a meter's own address are served. */
+static int listen_shared(struct sim_polled *p, struct listener *l, unsigned port)
+{
+        struct shared *sh = &p->shared[l->meter->kind];
+        int r = 0;
+
+        if (!sh->first) {
+                sh->sim = l->sim;
+                sh->first = l;
+                uv_tcp_init(&l->sim->loop, &sh->tcp);
+                sh->tcp.data = sh;
+                r = listen_at(&sh->tcp, "0.0.0.0", port, SHARED_BACKLOG, on_shared_connection,
+                              &sh->port);
+        }
+        sh->n++;
+        l->meter->port = sh->port;
+        return r;
+}
+
+static int listen_one(struct sim_polled *p, struct listener *l, unsigned port)
+{
+        char host[128];
+        int r;
+
+        if (l->sim->opt.addresses) {
+                r = listen_shared(p, l, port);
+        } else {
+                uv_tcp_init(&l->sim->loop, &l->tcp);
+                l->tcp.data = l;
+                r = listen_at(&l->tcp, l->sim->opt.host, port, BACKLOG, on_connection,
+                              &l->meter->port);
+        }
         if (r)
                 return r;
-        l->meter->port = ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
-                                                       : ((struct sockaddr_in *)&a)->sin_port);
+        sim_meter_host(l->sim, l->meter, host);
         if (l->meter->kind == SIM_MODBUS)
-                snprintf(l->meter->identity, sizeof l->meter->identity, "%s:%u/1",
-                         sim_public_host(l->sim), l->meter->port);
+                snprintf(l->meter->identity, sizeof l->meter->identity, "%s:%u/1", host,
+                         l->meter->port);
         return 0;
 }
 
@@ -350,11 +478,12 @@ int sim_polled_open(struct sim *s)
                         l->modbus = (struct modbus_meter){ .sim = s, .meter = l->meter };
                 else
                         dlms_meter_init(&l->dlms, s, l->meter);
-                uv_tcp_init(&s->loop, &l->tcp);
-                l->tcp.data = l;
-                port = s->opt.base_port ? s->opt.base_port + p->n : 0;
+                /* Sharing, a kind needs one port. */
+                port = s->opt.base_port == 0 ? 0
+                       : s->opt.addresses    ? s->opt.base_port + (unsigned)l->meter->kind
+                                             : s->opt.base_port + p->n;
                 p->n++;
-                r = port > 65535 ? -EINVAL : listen_one(l, port);
+                r = port > 65535 ? -EINVAL : listen_one(p, l, port);
                 if (r) {
                         fprintf(stderr, "headrace-sim: meter %s cannot listen on %s port %u: %s\n",
                                 l->meter->serial, s->opt.host, port, uv_strerror(r));
@@ -371,9 +500,13 @@ void sim_polled_close(struct sim *s)
 
                 while (l->first)
                         conn_close(l->first);
-                if (!uv_is_closing((uv_handle_t *)&l->tcp))
+                if (!s->opt.addresses && l->tcp.loop && !uv_is_closing((uv_handle_t *)&l->tcp))
                         uv_close((uv_handle_t *)&l->tcp, NULL);
         }
+        for (unsigned k = 0; s->polled && k < SIM_N_KINDS; k++)
+                if (s->polled->shared[k].first &&
+                    !uv_is_closing((uv_handle_t *)&s->polled->shared[k].tcp))
+                        uv_close((uv_handle_t *)&s->polled->shared[k].tcp, NULL);
 }
 
 void sim_polled_free(struct sim *s)

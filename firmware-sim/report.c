@@ -17,8 +17,9 @@ static void put_str(struct buf *b, const char *name, const char *value)
 
 static void put_address(struct buf *b, const struct sim *s, const struct meter *m)
 {
-        const char *host = sim_public_host(s);
+        char host[128];
 
+        sim_meter_host(s, m, host);
         buf_put_str(b, "\"address\":{");
         switch (m->kind) {
         case SIM_DLMS_WRAPPER:
@@ -224,10 +225,12 @@ void sim_print_summary(const struct sim *s, const char *what)
         printf("{\"%s\":{\"meters\":%u,\"connections\":%" PRIu64 ",\"polls\":%" PRIu64
                ",\"answers_dropped\":%" PRIu64 ",\"pushed\":%" PRIu64 ",\"acknowledged\":%" PRIu64
                ",\"refused\":%" PRIu64 ",\"acks_dropped\":%" PRIu64 ",\"duplicates\":%" PRIu64
-               ",\"restarts\":%" PRIu64 ",\"values\":%" PRIu64
-               ",\"seconds\":%.1f,\"rss_kib\":%ld}}\n",
+               ",\"restarts\":%" PRIu64 ",\"cuts\":%" PRIu64 ",\"late\":%" PRIu64
+               ",\"transfers_reset\":%" PRIu64 ",\"connections_refused\":%" PRIu64
+               ",\"values\":%" PRIu64 ",\"seconds\":%.1f,\"rss_kib\":%ld}}\n",
                what, s->n, t->connections, t->polls, t->answers_dropped, t->pushed, t->acknowledged,
-               t->refused, t->acks_dropped, t->duplicates, t->restarts, t->values,
+               t->refused, t->acks_dropped, t->duplicates, t->restarts, t->faults.cuts,
+               t->faults.late, t->faults.transfers_reset, t->faults.connections_refused, t->values,
                (double)(uv_hrtime() / 1000000 - s->started_ms) / 1000, resident_kib());
         fflush(stdout);
 }

@@ -41,6 +41,15 @@ const char *sim_public_host(const struct sim *s)
         return !strcmp(s->opt.host, "::") ? "::1" : s->opt.host;
 }
 
+void sim_meter_host(const struct sim *s, const struct meter *m, char *out)
+{
+        if (s->opt.addresses)
+                snprintf(out, 128, "127.%u.%u.%u", 16 + (unsigned)m->kind, m->number >> 8,
+                         m->number & 255);
+        else
+                snprintf(out, 128, "%s", sim_public_host(s));
+}
+
 bool sim_chance(struct sim *s, double percent)
 {
         return percent > 0 && (double)(sim_random(&s->random) % 1000000) < percent * 10000;
@@ -175,6 +184,7 @@ static int make_meters(struct sim *s)
                         meter_init(&s->meters[s->n++], &s->opt, (enum sim_kind)k, i + 1, s->series,
                                    s->n_series);
         spread_faults(s);
+        faults_spread(s);
         return 0;
 }
 

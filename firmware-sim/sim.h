@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <uv.h>
 
+#include "faults.h"
 #include "meter.h"
 #include "options.h"
 
@@ -18,6 +19,7 @@ struct sim_stats {
         uint64_t connections, polls, answers_dropped, restarts;           /* polled meters */
         uint64_t pushed, acknowledged, acks_dropped, duplicates, refused; /* messages */
         uint64_t values;                                                  /* acknowledged */
+        struct fault_stats faults;
 };
 
 struct sim {
@@ -49,6 +51,8 @@ int64_t sim_now(const struct sim *s);
 int64_t sim_data_end(const struct sim *s);
 /* Where others reach the polled meters: --host, or loopback when they listen everywhere. */
 const char *sim_public_host(const struct sim *s);
+/* Where others reach this polled meter; @out holds 128 bytes. */
+void sim_meter_host(const struct sim *s, const struct meter *m, char *out);
 /* True with a chance of @percent. */
 bool sim_chance(struct sim *s, double percent);
 /* Whether a message may leave now; counts it. */

@@ -372,6 +372,8 @@ static void on_request(struct dlms_server *s, const uint8_t *p, size_t n)
                 server_on_action(s, &q);
         else if (q.kind == APDU_BLOCK)
                 on_get_next(s, &q);
+        else if (q.kind == APDU_LIST && (s->cfg->breaks & DLMS_CONF_MULTIPLE_REFERENCES))
+                server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
         else if (q.kind == APDU_LIST)
                 on_get_list(s, &q);
         else
@@ -387,7 +389,10 @@ static void on_apdu(struct dlms_server *s, uint8_t *p, size_t n)
                 server_on_aarq(s, p, n);
                 return;
         case APDU_RLRQ:
-                on_release(s);
+                if (s->cfg->refuses_release)
+                        server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
+                else
+                        on_release(s);
                 return;
         default:
                 break;

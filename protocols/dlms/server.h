@@ -62,6 +62,9 @@ struct dlms_server_config {
         uint16_t max_pdu;           /* largest APDU taken, at most DLMS_SERVER_PDU_MAX; 0 = that */
         struct dlms_crypto *crypto; /* borrowed, one a thread; NULL only without security */
         uint32_t idle_ms;           /* closes the session when nothing comes; 0 = 120000 */
+        /* Misbehaviour seen in the field, for simulated meters */
+        bool refuses_release; /* RLRQ is answered with an exception */
+        uint32_t breaks;      /* granted and answered with an exception: MULTIPLE_REFERENCES */
         const struct dlms_server_objects *objects;
 };
 
