@@ -296,6 +296,15 @@ static void the_exact_total_is_rounded_once(void)
                                          "{\"from\":\"2026-01-01\",\"to\":\"2026-02-01\","
                                          "\"quantities\":{\"energy.import\":1}}"),
                                "a=10 | 10");
+        /* A long fraction and a whole number: 112.484377.. + 1000, none of the digits is lost. */
+        CU_ASSERT_STRING_EQUAL(
+                bill_json(HEAD("USD") "\"minor_digits\":8,\"rounding\":{\"of\":\"total\"},"
+                                      "\"components\":[{\"type\":\"energy\",\"code\":\"a\","
+                                      "\"rate\":\"1.123456789\"},{\"type\":\"fixed\",\"code\":"
+                                      "\"f\",\"amount\":1000}]}",
+                          "{\"from\":\"2026-01-01\",\"to\":\"2026-02-01\",\"quantities\":{\"energy."
+                          "import\":\"100.123456789\"}}"),
+                "a=11248437727 f=100000000000 | 111248437727");
 }
 
 /* ---- intervals ---- */
