@@ -214,6 +214,20 @@ static void documents_give_the_amounts_of_their_rules(void)
                 { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":36.5,\"per\":"
                   "\"month\",\"proration\":\"days\",\"proration_days\":\"365/12\"}]",
                   MONTH, "f=3720 | 3720" },
+                /* a surcharge in per cent as published, a fee in foreign money, demand by index */
+                { "\"demand\":{},\"components\":[{\"type\":\"fixed\",\"code\":\"f\","
+                  "\"amount\":2,\"index\":\"fx\"},{\"type\":\"demand\",\"code\":\"d\",\"rate\":3,"
+                  "\"index\":\"fx\"},{\"type\":\"percent\",\"code\":\"p\",\"pct\":1,\"index\":"
+                  "\"fuel\",\"of\":[\"f\"]}]",
+                  MONTH ",\"quantities\":{\"energy.import:peak_kw\":10},\"indices\":[{\"name\":"
+                  "\"fx\",\"value\":\"1.5\",\"source\":\"bank\",\"day\":\"2026-01-31\"},{\"name\":"
+                  "\"fuel\",\"value\":\"12.5\",\"source\":\"gazette\",\"day\":\"2026-01-31\"}]",
+                  "f=300 d=4500 p=38 | 4838" },
+                { "\"components\":[{\"type\":\"percent\",\"code\":\"p\",\"pct\":1,\"index\":"
+                  "\"fuel\"}]",
+                  MONTH,
+                  "5: component p: the index fuel has no value for this period; enter it with its "
+                  "source and date" },
                 /* the smallest coin */
                 { "\"rounding\":{\"step\":\"0.05\"},\"components\":[{\"type\":\"fixed\",\"code\":"
                   "\"f\",\"amount\":\"1.03\"}]",
