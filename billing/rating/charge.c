@@ -61,7 +61,9 @@ int charge_fixed(struct run *run, const struct component *c, const struct span *
                 return -EINVAL;
         }
         quantity = count;
-        e = mul(run, count, price, &exact);
+        e = indexed(run, c, price, &price);
+        if (!e)
+                e = mul(run, count, price, &exact);
         if (!e && c->per == PER_KW_MONTH)
                 e = mul(run, exact, decimal_int(run->months), &exact);
         if (!e && c->per != PER_DAY) {
@@ -217,12 +219,14 @@ static int percent_line(struct run *run, const struct component *c, const struct
 static int charge_percent(struct run *run, const struct component *c, const struct span *s)
 {
         size_t n = run->r->n_lines;
-        struct decimal base;
-        int e = 0;
+        struct decimal base, pct;
+        int e = indexed(run, c, c->pct, &pct);
 
+        if (e)
+                return e;
         if (!c->per_line) {
                 e = base_of(run, c, n, &base);
-                return e ? e : percent_line(run, c, s, "", base, c->pct);
+                return e ? e : percent_line(run, c, s, "", base, pct);
         }
         for (size_t i = 0; !e && i < n; i++) {
                 const struct rating_line *line = &run->r->lines[i];
@@ -231,7 +235,7 @@ static int charge_percent(struct run *run, const struct component *c, const stru
                         continue;
                 step(run, "on line %s", line->code);
                 e = percent_line(run, c, s, line->code + strlen(line->component),
-                                 line_value(run, line), c->pct);
+                                 line_value(run, line), pct);
         }
         return e;
 }

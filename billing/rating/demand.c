@@ -103,8 +103,10 @@ int demand_need(struct run *run)
 static int demand_price(struct run *run, const struct component *c, const struct span *s,
                         struct decimal rate, struct decimal *ret)
 {
-        int e = 0;
+        int e = indexed(run, c, rate, &rate);
 
+        if (e)
+                return e;
         *ret = rate;
         if (c->proration == PRORATE_DAYS) {
                 struct decimal n = decimal_int(span_days(s));

@@ -6,20 +6,23 @@
 #include "civil.h"
 #include "tariff.h"
 
-/* Price of a unit: the tier's, times the index where the price follows one. */
-static int unit_price(struct run *run, const struct component *c, struct decimal rate,
-                      struct decimal *ret)
+int indexed(struct run *run, const struct component *c, struct decimal rate, struct decimal *ret)
 {
         char day[CIVIL_RFC3339_SIZE];
+
+        const struct rating_index *x = NULL;
 
         *ret = rate;
         if (!c->index)
                 return 0;
         for (size_t i = 0; i < run->in->n_indices; i++) {
-                const struct rating_index *x = &run->in->indices[i];
+                const struct rating_index *v = &run->in->indices[i];
 
-                if (strcmp(x->name, c->index) != 0)
-                        continue;
+                /* Of several the latest one, whatever order they came in. */
+                if (strcmp(v->name, c->index) == 0 && (!x || v->day > x->day))
+                        x = v;
+        }
+        if (x) {
                 civil_format(x->day * 86400, 0, day);
                 day[10] = '\0';
                 step(run, "index %s = %s of %s, source %s", x->name, rating_text(run, x->value),
@@ -39,7 +42,7 @@ static int tier_line(struct run *run, const struct component *c, const struct sp
                      const char *unit)
 {
         struct decimal price, exact;
-        int e = unit_price(run, c, tier->rate, &price);
+        int e = indexed(run, c, tier->rate, &price);
 
         if (!e)
                 e = mul(run, quantity, price, &exact);

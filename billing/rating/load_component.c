@@ -252,9 +252,6 @@ static void load_energy(struct jdoc *d, struct rating_tariff *t, json_t *o, stru
         jdoc_decimal(d, o, "minimum_quantity", &c->least);
         c->quantity = load_quantity(d, t, o);
         c->schedule = load_schedule_ref(d, t, o);
-        c->index = jdoc_text(d, o, "index", "");
-        if (!*c->index)
-                c->index = NULL;
         c->volume = jdoc_choice(d, o, "mode", "graduated|volume", 0) == 1;
         c->pooled = jdoc_choice(d, o, "fill", "period|total", 0) == 1;
         c->quantity_digits = (int)jdoc_int(d, o, "quantity_digits", -1, 0, 12);
@@ -403,7 +400,7 @@ static void load_demand_charge(struct jdoc *d, struct rating_tariff *t, json_t *
 {
         jdoc_known(d, o,
                    COMMON "|quantity|schedule|rate|tiers|tiers_by_month|prices|by_month|limits|"
-                          "proration|proration_days|demand|peak");
+                          "proration|proration_days|demand|peak|index");
         c->schedule = load_schedule_ref(d, t, o);
         load_scale(d, o, &c->scale);
         load_proration(d, o, c);
@@ -496,7 +493,7 @@ static void load_of(struct jdoc *d, const struct rating_tariff *t, json_t *o, st
 
 static void load_fixed(struct jdoc *d, json_t *o, struct component *c)
 {
-        jdoc_known(d, o, COMMON "|amount|by_month|per|proration|proration_days");
+        jdoc_known(d, o, COMMON "|amount|by_month|per|proration|proration_days|index");
         c->per =
                 (enum fixed_per)jdoc_choice(d, o, "per", "bill|month|day|kw|kw_month|household", 0);
         load_proration(d, o, c);
@@ -519,7 +516,7 @@ static void load_minimum(struct jdoc *d, const struct rating_tariff *t, json_t *
 static void load_percent(struct jdoc *d, const struct rating_tariff *t, json_t *o,
                          struct component *c)
 {
-        jdoc_known(d, o, COMMON "|pct|of|per_line");
+        jdoc_known(d, o, COMMON "|pct|of|per_line|index");
         c->pct = jdoc_need_decimal(d, o, "pct");
         c->per_line = jdoc_bool(d, o, "per_line", false);
         load_of(d, t, o, c);
@@ -769,6 +766,9 @@ static struct component *load_one(struct jdoc *d, struct rating_tariff *t, json_
         c->tax = jdoc_bool(d, o, "tax", false);
         c->subtract = jdoc_bool(d, o, "subtract", false);
         c->schedule = c->quantity_digits = -1;
+        c->index = jdoc_text(d, o, "index", "");
+        if (!*c->index)
+                c->index = NULL;
         load_when(d, t, o, &c->when);
         from = json_object_get(o, "from");
         c->from_day = from ? jdoc_day(d, from, "from") : INT64_MIN;

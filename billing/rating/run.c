@@ -78,13 +78,18 @@ int muldiv(struct run *run, struct decimal a, struct decimal b, struct decimal c
 
 int add_to(struct run *run, struct decimal *sum, struct decimal d)
 {
-        /* A long fraction gives way before the sum is given up. */
-        for (int scale = d.scale; scale >= 0; scale--) {
-                if (decimal_rescale(d, scale, DECIMAL_HALF_EVEN, &d) == 0 &&
-                    decimal_add(*sum, d, sum) == 0)
+        int finest = sum->scale > d.scale ? sum->scale : d.scale;
+
+        /* The last digits give way before the sum is given up, no more of them than must. */
+        for (int scale = finest; scale >= 0; scale--) {
+                struct decimal a = *sum, b = d;
+
+                if ((a.scale <= scale || decimal_rescale(a, scale, DECIMAL_HALF_EVEN, &a) == 0) &&
+                    (b.scale <= scale || decimal_rescale(b, scale, DECIMAL_HALF_EVEN, &b) == 0) &&
+                    decimal_add(a, b, &a) == 0) {
+                        *sum = a;
                         return 0;
-                if (sum->scale > scale)
-                        (void)decimal_rescale(*sum, scale, DECIMAL_HALF_EVEN, sum);
+                }
         }
         return range(run);
 }

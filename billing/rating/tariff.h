@@ -330,6 +330,8 @@ int tiers_pick(struct run *run, const struct component *c, const struct tiers *t
                struct decimal quantity, int days, int *ret);
 
 /* energy.c */
+/* @rate, times the index where the price follows one; a missing value is an error. */
+int indexed(struct run *run, const struct component *c, struct decimal rate, struct decimal *ret);
 /* Lines of a component's prices for quantities already measured. */
 int energy_lines(struct run *run, const struct component *c, const struct span *s,
                  const struct measured *m, const char *unit);

@@ -29,6 +29,39 @@ static const struct hr_param create_params[] = {
           "first day, local; the document's valid_from or today otherwise" },
         { NULL },
 };
+static const struct hr_param import_params[] = {
+        { "format", HR_TEXT, HR_BODY, true, "format of the published tariff", "urdb|owrs|csv" },
+        { "source", HR_TEXT, HR_BODY, true, "the published tariff as text" },
+        { "code", HR_TEXT, HR_BODY, false, "code of the tariff; made from its names otherwise" },
+        { "currency", HR_TEXT, HR_BODY, false, "currency, where the format does not say" },
+        { "class", HR_TEXT, HR_BODY, false, "owrs: customer class" },
+        { "facts", HR_JSON, HR_BODY, false, "owrs: what prices depend on, name to value" },
+        { "branch", HR_TEXT, HR_BODY, false, "branch code; all branches otherwise" },
+        { "from", HR_DATE, HR_BODY, false, "first day, local; the source's otherwise" },
+        { NULL },
+};
+static const struct hr_param test_params[] = {
+        { "code", HR_TEXT, HR_PATH, true, "tariff code" },
+        { "version", HR_INT, HR_BODY, false, "version; the newest otherwise", NULL, 1, 1000000 },
+        { NULL },
+};
+static const struct hr_param diff_params[] = {
+        { "code", HR_TEXT, HR_PATH, true, "tariff code" },
+        { "before", HR_INT, HR_QUERY, false, "version; the one before the other otherwise", NULL, 1,
+          1000000 },
+        { "after", HR_INT, HR_QUERY, false, "version; the newest otherwise", NULL, 1, 1000000 },
+        { NULL },
+};
+static const struct hr_param compare_params[] = {
+        { "account", HR_TEXT, HR_BODY, false, "account whose readings are rated; or an input" },
+        { "service_point", HR_TEXT, HR_BODY, false, "which of the account's service points" },
+        { "input", HR_JSON, HR_BODY, false, "quantities or interval series to rate" },
+        { "from", HR_DATE, HR_BODY, false, "with account: first day, local" },
+        { "to", HR_DATE, HR_BODY, false, "with account: first day no longer billed, local" },
+        { "codes", HR_JSON, HR_BODY, false,
+          "list of tariff codes; all in force for the commodity otherwise" },
+        { NULL },
+};
 static const struct hr_param state_params[] = {
         { "code", HR_TEXT, HR_PATH, true, "tariff code" },
         { "version", HR_INT, HR_BODY, false, "version; the newest otherwise", NULL, 1, 1000000 },
@@ -67,6 +100,18 @@ static const struct hr_operation operations[] = {
         { "tariff.create", "tariff.write", "POST", "/v1/tariffs", "tariff create",
           "Take in a tariff document as a draft version", create_params, HR_OP_WRITE, tariff_create,
           NULL },
+        { "tariff.import", "tariff.write", "POST", "/v1/tariffs/import", "tariff import-draft",
+          "Take in a published tariff of another format as a draft version", import_params,
+          HR_OP_WRITE, tariff_import, NULL },
+        { "tariff.test", "tariff.write", "POST", "/v1/tariffs/{code}/test", "tariff test CODE",
+          "Run a version's own example bills; a draft that holds becomes tested", test_params,
+          HR_OP_WRITE, tariff_test, NULL },
+        { "tariff.diff", "tariff.read", "GET", "/v1/tariffs/{code}/diff", "tariff diff CODE",
+          "What two versions say differently", diff_params, HR_OP_READ, tariff_diff,
+          "items:path,before,after" },
+        { "tariff.compare", "tariff.read", "POST", "/v1/tariffs/compare", "tariff compare",
+          "What the same use costs under several tariffs", compare_params, HR_OP_WRITE,
+          tariff_compare, "items:code,version,name,total,currency,reason" },
         { "tariff.approve", "tariff.approve", "POST", "/v1/tariffs/{code}/approve",
           "tariff approve CODE", "Approve a version another person created", state_params,
           HR_OP_WRITE, tariff_approve, NULL },

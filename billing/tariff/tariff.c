@@ -205,11 +205,11 @@ static enum hr_status insert_version(struct hr_call *call, const struct rating_t
                              tariff_host->rows_text(rows, 0, "from_day"));
 }
 
-enum hr_status tariff_create(struct hr_call *call)
+enum hr_status tariff_take_in(struct hr_call *call, const char *given)
 {
         struct rating_tariff *t = NULL;
         const char *text;
-        enum hr_status s = final_text(call, tariff_host->param(call, "document"), &text);
+        enum hr_status s = final_text(call, given, &text);
 
         if (s == HR_OK)
                 s = tariff_load(call, text, &t);
@@ -221,14 +221,14 @@ enum hr_status tariff_create(struct hr_call *call)
         return s;
 }
 
+enum hr_status tariff_create(struct hr_call *call)
+{
+        return tariff_take_in(call, tariff_host->param(call, "document"));
+}
+
 /* ---- approving, activating ---- */
 
-struct version {
-        const char *code, *version, *state, *created_by;
-};
-
-/* The version, locked, after its own examples were run. */
-static enum hr_status checked_version(struct hr_call *call, struct version *ret)
+enum hr_status tariff_checked_version(struct hr_call *call, struct tariff_version *ret)
 {
         const char *params[] = { tariff_host->param(call, "code"),
                                  tariff_host->param(call, "version") };
@@ -245,9 +245,9 @@ static enum hr_status checked_version(struct hr_call *call, struct version *ret)
                 return tariff_host->reject(
                         call, 404, "tariff_unknown", "code",
                         "There is no such tariff or version; see the list of tariffs");
-        *ret = (struct version){ params[0], tariff_host->rows_text(rows, 0, "version"),
-                                 tariff_host->rows_text(rows, 0, "state"),
-                                 tariff_host->rows_text(rows, 0, "created_by") };
+        *ret = (struct tariff_version){ params[0], tariff_host->rows_text(rows, 0, "version"),
+                                        tariff_host->rows_text(rows, 0, "state"),
+                                        tariff_host->rows_text(rows, 0, "created_by"), 0 };
         s = tariff_load(call, tariff_host->rows_text(rows, 0, "document_text"), &t);
         if (s != HR_OK)
                 return s;
@@ -258,6 +258,7 @@ static enum hr_status checked_version(struct hr_call *call, struct version *ret)
         if (e > 0)
                 return tariff_host->reject(call, 422, "tariff_example_fails", "version", "%s",
                                            err.text);
+        ret->n_examples = n;
         if (n == 0)
                 return tariff_host->reject(call, 422, "tariff_without_examples", "version",
                                            "Tariff %s has no example bills; add at least one with "
@@ -266,7 +267,7 @@ static enum hr_status checked_version(struct hr_call *call, struct version *ret)
         return HR_OK;
 }
 
-static enum hr_status refuse_state(struct hr_call *call, const struct version *v,
+static enum hr_status refuse_state(struct hr_call *call, const struct tariff_version *v,
                                    const char *wanted)
 {
         return tariff_host->reject(
@@ -275,17 +276,26 @@ static enum hr_status refuse_state(struct hr_call *call, const struct version *v
                 v->version, v->code, v->state, wanted);
 }
 
+static bool is_own(struct hr_call *call, const struct tariff_version *v)
+{
+        return strcmp(v->created_by, tariff_host->actor(call)) == 0;
+}
+
+static enum hr_status refuse_own(struct hr_call *call)
+{
+        return tariff_host->reject(call, 403, "four_eyes", "version",
+                                   "You created this version; another person must approve it");
+}
+
 enum hr_status tariff_approve(struct hr_call *call)
 {
-        struct version v;
-        enum hr_status s = checked_version(call, &v);
+        struct tariff_version v;
+        enum hr_status s = tariff_checked_version(call, &v);
 
         if (s != HR_OK)
                 return s;
-        if (strcmp(v.created_by, tariff_host->actor(call)) == 0)
-                return tariff_host->reject(
-                        call, 403, "four_eyes", "version",
-                        "You created this version; another person must approve it");
+        if (is_own(call, &v))
+                return refuse_own(call);
         if (strcmp(v.state, "draft") != 0 && strcmp(v.state, "test") != 0)
                 return refuse_state(call, &v, "approved");
         {
@@ -302,7 +312,7 @@ enum hr_status tariff_approve(struct hr_call *call)
         }
 }
 
-static enum hr_status set_active(struct hr_call *call, const struct version *v, const char *from)
+static enum hr_status set_active(struct hr_call *call, const struct tariff_version *v, const char *from)
 {
         const char *room[] = { v->code, v->version, from };
         const char *params[] = { v->code, v->version, "active", from, tariff_host->actor(call) };
@@ -324,9 +334,9 @@ static enum hr_status set_active(struct hr_call *call, const struct version *v, 
 enum hr_status tariff_activate(struct hr_call *call)
 {
         const char *from = tariff_host->param(call, "from");
-        struct version v;
+        struct tariff_version v;
         struct hr_rows *rows;
-        enum hr_status s = checked_version(call, &v);
+        enum hr_status s = tariff_checked_version(call, &v);
 
         if (s != HR_OK)
                 return s;
@@ -334,6 +344,9 @@ enum hr_status tariff_activate(struct hr_call *call)
                 return reply_version(call, v.code, v.version, "active", NULL);
         if (strcmp(v.state, "active") == 0 || strcmp(v.state, "retired") == 0)
                 return refuse_state(call, &v, "active");
+        /* Whoever activates what is not approved yet approves it with that. */
+        if (strcmp(v.state, "approved") != 0 && is_own(call, &v))
+                return refuse_own(call);
         if (!from) {
                 const char *params[] = { v.code, v.version };
 

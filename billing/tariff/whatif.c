@@ -6,19 +6,8 @@
 
 #include "civil.h"
 #include "rating_input.h"
-#include "tariff.h"
 #include "tariff_sql.h"
-
-enum { MAX_SERIES = 256 };
-
-struct whatif {
-        struct hr_call *call;
-        struct rating_input in;
-        struct rating_series series[MAX_SERIES];
-        struct arena arena;
-        struct tz *tz; /* owned */
-        const char *code, *version;
-};
+#include "whatif.h"
 
 static enum hr_status find_tariff(struct whatif *w, const char *day, struct rating_tariff **ret)
 {
@@ -135,6 +124,7 @@ static enum hr_status read_account(struct whatif *w)
         if (civil_parse_date(params[2], &w->in.from_day) < 0 ||
             civil_parse_date(params[3], &w->in.to_day) < 0)
                 return HR_FATAL;
+        w->commodity = tariff_host->rows_text(c, 0, "commodity");
         w->in.households = (int)tariff_host->rows_int(c, 0, "households");
         (void)decimal_parse(tariff_host->rows_text(c, 0, "contract_kw"), &w->in.contract_kw);
         if (tz_load(&w->tz, tariff_host->rows_text(c, 0, "tz")) < 0)
@@ -190,13 +180,12 @@ static enum hr_status rate(struct whatif *w, const struct rating_tariff *t)
         return s;
 }
 
-enum hr_status tariff_whatif(struct hr_call *call)
+enum hr_status whatif_read(struct hr_call *call, struct whatif **ret)
 {
         struct whatif *w = calloc(1, sizeof(*w));
-        struct rating_tariff *t = NULL;
-        char day[CIVIL_RFC3339_SIZE];
         enum hr_status s;
 
+        *ret = w;
         if (!w)
                 return HR_RETRY;
         w->call = call;
@@ -209,16 +198,31 @@ enum hr_status tariff_whatif(struct hr_call *call)
                 s = tariff_host->reject(
                         call, 422, "input_missing", "input",
                         "Give an input with quantities or series, or an account with from and to");
-        if (s == HR_OK) {
-                civil_format(w->in.from_day * 86400, 0, day);
-                day[10] = '\0';
-                s = find_tariff(w, day, &t);
-        }
-        if (s == HR_OK)
-                s = rate(w, t);
-        rating_tariff_free(t);
+        civil_format(w->in.from_day * 86400, 0, w->day);
+        w->day[10] = '\0';
+        return s;
+}
+
+void whatif_free(struct whatif *w)
+{
+        if (!w)
+                return;
         tz_free(w->tz);
         arena_deinit(&w->arena);
         free(w);
+}
+
+enum hr_status tariff_whatif(struct hr_call *call)
+{
+        struct rating_tariff *t = NULL;
+        struct whatif *w;
+        enum hr_status s = whatif_read(call, &w);
+
+        if (s == HR_OK)
+                s = find_tariff(w, w->day, &t);
+        if (s == HR_OK)
+                s = rate(w, t);
+        rating_tariff_free(t);
+        whatif_free(w);
         return s;
 }

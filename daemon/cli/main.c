@@ -133,9 +133,12 @@ static int dispatch(const struct cli_options *o, int argc, char **argv)
                 return run_cases(argc, argv);
         if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "import") == 0)
                 return tariff_import_run(argc - 2, argv + 2, o->output);
-        if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "test") == 0)
+        /* With files these need no daemon; with a tariff's code they are its operations. */
+        if (argc >= 3 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "test") == 0 &&
+            access(argv[2], R_OK) == 0)
                 return tariff_test_run(argc - 2, argv + 2);
-        if (argc >= 2 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "diff") == 0)
+        if (argc >= 4 && strcmp(argv[0], "tariff") == 0 && strcmp(argv[1], "diff") == 0 &&
+            access(argv[2], R_OK) == 0)
                 return tariff_diff_run(argc - 2, argv + 2);
         if (argc == 2 && strcmp(argv[0], "completion") == 0 && strcmp(argv[1], "bash") == 0)
                 return fputs(bash_completion, stdout) < 0 ? CLI_FAILED : CLI_OK;

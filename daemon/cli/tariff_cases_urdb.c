@@ -130,6 +130,9 @@ static void through_meters(struct year *load, struct year *gen, bool two_meters)
 struct months {
         struct decimal fixed[12], energy[12], demand_flat[12], demand_tou[12], minimum_adder[12],
                 total[12], kw[12];
+        struct decimal gross[12];   /* energy before credits */
+        struct decimal applied[12]; /* credits on energy */
+        struct decimal true_up[12];
 };
 
 static bool begins(const char *s, const char *with)
@@ -142,6 +145,21 @@ static void add(struct decimal *sum, struct decimal d)
 {
         (void)decimal_rescale(d, 9, DECIMAL_HALF_EVEN, &d);
         (void)decimal_add(*sum, d, sum);
+}
+
+static struct decimal negative(struct decimal d)
+{
+        d.m = -d.m;
+        return d;
+}
+
+static void add_energy(struct months *out, int m, const struct rating_line *l)
+{
+        add(&out->energy[m], l->exact);
+        if (l->kind == RATING_CREDIT)
+                add(&out->applied[m], negative(l->exact));
+        else
+                add(&out->gross[m], l->exact);
 }
 
 static void collect(struct months *out, int m, const struct rating_result *r)
@@ -161,8 +179,10 @@ static void collect(struct months *out, int m, const struct rating_result *r)
                         add(&out->demand_tou[m], l->exact);
                 else if (l->kind == RATING_MINIMUM)
                         add(&out->minimum_adder[m], l->exact);
-                else if (n <= 8 || strcmp(l->code + n - 8, "_true_up") != 0)
-                        add(&out->energy[m], l->exact);
+                else if (n > 8 && strcmp(l->code + n - 8, "_true_up") == 0)
+                        add(&out->true_up[m], negative(l->exact));
+                else
+                        add_energy(out, m, l);
         }
         out->kw[m] = r->billing_kw;
 }
@@ -248,9 +268,31 @@ static enum verdict compare_months(struct bill_case *c, const char *which, json_
         return CASE_PASS;
 }
 
+/* What generation earned; the excess in kWh is shown there for information only. */
+static enum verdict compare_credits(struct bill_case *c, const char *which, json_t *credits,
+                                    const struct months *have)
+{
+        static const char *const applied[] = { "nm_dollars_applied", "net_billing_credits",
+                                               "two_meter_sales" };
+        bool generation = strcmp(which, "with_generation") == 0;
+        enum verdict v = compare_months(
+                c, which, credits, generation ? "billing_demand_w_sys" : "billing_demand_wo_sys",
+                have->kw);
+
+        if (!generation)
+                return v;
+        for (size_t i = 0; v == CASE_PASS && i < sizeof(applied) / sizeof(*applied); i++)
+                v = compare_months(c, which, credits, applied[i], have->applied);
+        if (v == CASE_PASS)
+                v = compare_months(c, which, credits, "true_up_credits", have->true_up);
+        return v == CASE_PASS ? compare_months(c, which, credits, "charge_w_sys_ec_gross",
+                                               have->gross)
+                              : v;
+}
+
 static enum verdict compare_year(struct bill_case *c, const char *which, const struct months *have)
 {
-        json_t *expected = json_object_get(c->expected, which), *wanted = NULL, *kw;
+        json_t *expected = json_object_get(c->expected, which), *wanted = NULL, *credits;
         const struct {
                 const char *member;
                 const struct decimal *value;
@@ -269,13 +311,8 @@ static enum verdict compare_year(struct bill_case *c, const char *which, const s
                 wanted = c->expected;
                 v = compare_months(c, which, wanted, "billing_demand_kw", have->kw);
         }
-        kw = json_object_get(c->expected, "credits");
-        if (v == CASE_PASS && kw)
-                v = compare_months(c, which, kw,
-                                   strcmp(which, "with_generation") == 0 ? "billing_demand_w_sys"
-                                                                         : "billing_demand_wo_sys",
-                                   have->kw);
-        return v;
+        credits = json_object_get(c->expected, "credits");
+        return v == CASE_PASS ? compare_credits(c, which, credits, have) : v;
 }
 
 static enum verdict run_years(struct bill_case *c, const struct rating_tariff *t, struct year *load,

@@ -69,6 +69,24 @@ select v.version, v.state, v.document_text from billing.tariff_version v
 where v.code = $1 and ($2::int is null or v.version = $2::int)
 order by (v.state = 'active' and v.valid @> $3::date) desc, v.version desc limit 1
 
+-- name: tariff_offers
+-- $1 list of codes or null: all, $2 day, $3 commodity or null: any. Versions in force on the day.
+select t.code, t.name, t.currency, v.version, v.document_text
+from billing.tariff t join billing.tariff_version v using (code)
+where v.state = 'active' and v.valid @> $2::date and ($1::jsonb is null or $1::jsonb ? t.code)
+  and ($3::text is null or t.commodity in ($3, 'any'))
+order by t.code
+
+-- name: tariff_pair
+-- $1 code, $2 and $3 versions or null: the newest, and the one before it
+with after as (select version, document_text from billing.tariff_version
+               where code = $1 and ($3::int is null or version = $3::int) order by version desc limit 1),
+     before as (select v.version, v.document_text from billing.tariff_version v, after a
+                where v.code = $1 and case when $2::int is null then v.version < a.version else v.version = $2::int end
+                order by v.version desc limit 1)
+select b.version as before_version, b.document_text as before_text, a.version as after_version,
+       a.document_text as after_text from before b, after a
+
 -- name: holiday_days
 select day::text as day from billing.holiday where calendar = $1 order by day
 
@@ -84,7 +102,7 @@ on conflict (calendar, day) do update set name = excluded.name
 
 -- name: whatif_contract
 -- $1 account number, $2 service point code or null, $3 first day, $4 last day + 1
-select c.number, c.tariff, s.service_point_id, s.households, coalesce(c.params->>'contract_kw', s.contract_kw::text, '0')
+select c.number, c.tariff, s.service_point_id, s.commodity, s.households, coalesce(c.params->>'contract_kw', s.contract_kw::text, '0')
        as contract_kw, b.tz, ch.channel, ch.code as channel_code, ch.unit, ch.scaler,
        extract(epoch from ($3::date::timestamp at time zone b.tz))::bigint as from_utc,
        extract(epoch from ($4::date::timestamp at time zone b.tz))::bigint as to_utc

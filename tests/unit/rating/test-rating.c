@@ -214,6 +214,20 @@ static void documents_give_the_amounts_of_their_rules(void)
                 { "\"components\":[{\"type\":\"fixed\",\"code\":\"f\",\"amount\":36.5,\"per\":"
                   "\"month\",\"proration\":\"days\",\"proration_days\":\"365/12\"}]",
                   MONTH, "f=3720 | 3720" },
+                /* a surcharge in per cent as published, a fee in foreign money, demand by index */
+                { "\"demand\":{},\"components\":[{\"type\":\"fixed\",\"code\":\"f\","
+                  "\"amount\":2,\"index\":\"fx\"},{\"type\":\"demand\",\"code\":\"d\",\"rate\":3,"
+                  "\"index\":\"fx\"},{\"type\":\"percent\",\"code\":\"p\",\"pct\":1,\"index\":"
+                  "\"fuel\",\"of\":[\"f\"]}]",
+                  MONTH ",\"quantities\":{\"energy.import:peak_kw\":10},\"indices\":[{\"name\":"
+                  "\"fx\",\"value\":\"1.5\",\"source\":\"bank\",\"day\":\"2026-01-31\"},{\"name\":"
+                  "\"fuel\",\"value\":\"12.5\",\"source\":\"gazette\",\"day\":\"2026-01-31\"}]",
+                  "f=300 d=4500 p=38 | 4838" },
+                { "\"components\":[{\"type\":\"percent\",\"code\":\"p\",\"pct\":1,\"index\":"
+                  "\"fuel\"}]",
+                  MONTH,
+                  "5: component p: the index fuel has no value for this period; enter it with its "
+                  "source and date" },
                 /* the smallest coin */
                 { "\"rounding\":{\"step\":\"0.05\"},\"components\":[{\"type\":\"fixed\",\"code\":"
                   "\"f\",\"amount\":\"1.03\"}]",
@@ -296,6 +310,15 @@ static void the_exact_total_is_rounded_once(void)
                                          "{\"from\":\"2026-01-01\",\"to\":\"2026-02-01\","
                                          "\"quantities\":{\"energy.import\":1}}"),
                                "a=10 | 10");
+        /* A long fraction and a whole number: 112.484377.. + 1000, none of the digits is lost. */
+        CU_ASSERT_STRING_EQUAL(
+                bill_json(HEAD("USD") "\"minor_digits\":8,\"rounding\":{\"of\":\"total\"},"
+                                      "\"components\":[{\"type\":\"energy\",\"code\":\"a\","
+                                      "\"rate\":\"1.123456789\"},{\"type\":\"fixed\",\"code\":"
+                                      "\"f\",\"amount\":1000}]}",
+                          "{\"from\":\"2026-01-01\",\"to\":\"2026-02-01\",\"quantities\":{\"energy."
+                          "import\":\"100.123456789\"}}"),
+                "a=11248437727 f=100000000000 | 111248437727");
 }
 
 /* ---- intervals ---- */
