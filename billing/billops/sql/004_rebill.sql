@@ -13,6 +13,8 @@ create table billing.rebill (
         approved_by text, approved_at timestamptz,
         done_at    timestamptz,
         run_id     bigint references billing.run,        -- that holds the new bills
+        cycle      text, period daterange,               -- of that run: most bills' cycle, all bills' days
+        bills      bigint not null default 0, contracts bigint not null default 0,
         job_id     bigint
 );
 create table billing.rebill_item (
@@ -131,6 +133,14 @@ begin
         from (select bill_id, row_number() over (partition by contract_id order by lower(period)) as nth
               from billing.rebill_item where rebill_id = v_id) n
         where i.rebill_id = v_id and i.bill_id = n.bill_id;
+        update billing.rebill r set bills = s.bills, contracts = s.contracts, period = s.period, cycle = (
+                select x.cycle from billing.rebill_item i join billing.bill b using (bill_id)
+                join billing.run x on x.run_id = b.run_id where i.rebill_id = v_id
+                group by x.cycle order by count(*) desc, x.cycle limit 1)
+        from (select count(*) as bills, count(distinct contract_id) as contracts,
+                     daterange(min(lower(period)), max(upper(period))) as period
+              from billing.rebill_item where rebill_id = v_id) s
+        where r.rebill_id = v_id;
         return v_id;
 end $$;
 
@@ -144,20 +154,15 @@ $$;
 
 -- The run new bills go into: approved already, by whoever approved the re-bill.
 create function billing.rebill_run(p_rebill bigint) returns bigint language plpgsql as $$
-declare r billing.rebill; v_run bigint; v_cycle text; v_period daterange;
+declare r billing.rebill; v_run bigint;
 begin
         select * into r from billing.rebill where rebill_id = p_rebill;
         if r.run_id is not null then
                 return r.run_id;
         end if;
-        select daterange(min(lower(period)), max(upper(period))) into v_period
-        from billing.rebill_item where rebill_id = p_rebill;
-        select x.cycle into v_cycle from billing.rebill_item i join billing.bill b using (bill_id)
-        join billing.run x on x.run_id = b.run_id where i.rebill_id = p_rebill
-        group by x.cycle order by count(*) desc, x.cycle limit 1;
         insert into billing.run (branch_id, cycle, period, created_by, single_operator, kind, contracts)
-        values (r.branch_id, v_cycle, v_period, r.created_by, coalesce(billing.same_person(r.created_by, r.approved_by), true),
-                'rebill', (select count(*) from billing.rebill_item where rebill_id = p_rebill))
+        values (r.branch_id, r.cycle, r.period, r.created_by, coalesce(billing.same_person(r.created_by, r.approved_by), true),
+                'rebill', r.contracts)
         returning run_id into v_run;
         update billing.run set computed_at = now() where run_id = v_run;
         update billing.run set state = 'approved', approved_by = coalesce(r.approved_by, r.created_by), approved_at = now(),

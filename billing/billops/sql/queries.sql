@@ -321,8 +321,7 @@ select billing.rebill_create(b.branch_id, coalesce($2, 'rebill'), $3, $4,
 from core.branch b where b.code = $1
 
 -- name: rebill_counts
-select r.state, r.mode, r.branch_id, r.created_by, r.approved_by, r.run_id,
-       (select count(distinct contract_id) from billing.rebill_item i where i.rebill_id = r.rebill_id) as contracts
+select r.state, r.mode, r.created_by, r.approved_by, r.contracts
 from billing.rebill r where rebill_id = $1::bigint
 
 -- name: rebill_set_job
@@ -432,7 +431,7 @@ m as (select * from i where state in ('ready', 'done'))
 select jsonb_build_object('rebill', r.rebill_id, 'branch', b.code, 'mode', r.mode, 'state', r.state, 'reason', r.reason,
         'currency', b.currency, 'minor_digits', b.minor_digits, 'created_by', r.created_by, 'created_at', r.created_at,
         'approved_by', r.approved_by, 'approved_at', r.approved_at, 'done_at', r.done_at, 'run', r.run_id, 'job_id', r.job_id,
-        'bills', (select count(*) from i), 'contracts', (select count(distinct contract_id) from i),
+        'bills', r.bills, 'contracts', r.contracts,
         'changed', (select count(*) from m), 'unchanged', (select count(*) from i where state = 'unchanged'),
         'failed', (select count(*) from i where state = 'failed'), 'done', (select count(*) from i where state = 'done'),
         'old_total', (select coalesce(sum(old_total), 0) from m), 'new_total', (select coalesce(sum(new_total), 0) from m),

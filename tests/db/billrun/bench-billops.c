@@ -91,7 +91,7 @@ int main(int argc, char **argv)
         drain_long();
         done("trial", n, t);
         bill(n);
-        forge("update t.reading set value = value + 1 where at >= '2026-09-30 17:00+00'");
+        fixture_exec(f, "update t.reading set value = value + 1 where at >= '2026-09-30 17:00+00'");
         rebill(n);
         fixture_free(f);
         return 0;
