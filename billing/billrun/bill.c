@@ -1,6 +1,7 @@
 #include "bill.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/sha.h>
@@ -115,6 +116,8 @@ static void check_readings(struct bill *b, const struct bill_input *in)
 {
         int64_t span = tz_day_start(in->tz, in->to_day) - tz_day_start(in->tz, in->from_day);
 
+        if (in->damaged)
+                except(b, true, "damaged_readings", arena_str(&b->arena, in->damaged));
         if (in->blocked)
                 except(b, true, "validation", arena_str(&b->arena, in->blocked));
         for (size_t i = 0; i < b->n_determinants; i++)
@@ -225,6 +228,56 @@ static const char *error_code(int rating_code)
         }
 }
 
+/* ---- price-period maps ---- */
+
+struct bill_map {
+        struct bill_map *next;
+        const struct rating_tariff *tariff;
+        const struct tz *tz;
+        int64_t from_day, to_day;
+        uint32_t period_s;
+        struct rating_map *map; /* owned; NULL: could not be made */
+};
+
+void bill_maps_deinit(struct bill_maps *m)
+{
+        while (m->first) {
+                struct bill_map *map = m->first;
+
+                m->first = map->next;
+                rating_map_free(map->map);
+                free(map);
+        }
+}
+
+/* NULL where there is none: the rating makes its own then, and says what is wrong. */
+static const struct rating_map *map_of(struct bill_maps *maps, const struct rating_tariff *t,
+                                       const struct rating_input *in)
+{
+        uint32_t period_s = in->n_series > 0 ? in->series[0].period_s : 0;
+        struct rating_error err;
+        struct bill_map *m;
+
+        if (!maps || period_s == 0)
+                return NULL;
+        for (size_t i = 1; i < in->n_series; i++)
+                if (in->series[i].period_s < period_s)
+                        period_s = in->series[i].period_s;
+        for (m = maps->first; m; m = m->next)
+                if (m->tariff == t && m->from_day == in->from_day && m->to_day == in->to_day &&
+                    m->period_s == period_s && m->tz == in->tz)
+                        return m->map;
+        m = calloc(1, sizeof *m);
+        if (!m)
+                return NULL;
+        *m = (struct bill_map){ maps->first, t, in->tz, in->from_day, in->to_day, period_s, NULL };
+        if (rating_map_new(&m->map, t, in->tz, NULL, 0, in->from_day, in->to_day, period_s, &err) !=
+            0)
+                m->map = NULL;
+        maps->first = m;
+        return m->map;
+}
+
 static int price_part(struct bill *b, const struct bill_input *in, size_t i, struct measure *m)
 {
         const struct bill_part *p = &in->parts[i];
@@ -250,6 +303,7 @@ static int price_part(struct bill *b, const struct bill_input *in, size_t i, str
 
         if (rc < 0)
                 return rc;
+        ri.map = map_of(in->maps, p->tariff, &ri);
         rc = rating_run(p->tariff, &ri, &result, &err);
         if (rc == -ENOMEM)
                 return rc;

@@ -27,6 +27,8 @@ struct bill_segment {
         const char *code;          /* its code, "energy.import" */
         const char *unit;          /* its unit, "Wh" */
         int8_t scaler;             /* value × 10^scaler is in unit */
+        int16_t reg;               /* register channel its differences may come from; 0 = none */
+        int8_t digits;             /* of the meter's register, before it turns over */
         int64_t from, to;          /* [from, to) of the installation inside the bill */
         struct decimal multiplier; /* transformer factor, > 0 */
         size_t n;
@@ -34,6 +36,11 @@ struct bill_segment {
         const int64_t *value;     /* n */
         const uint32_t *period_s; /* n */
         const uint8_t *status;    /* n, enum reading_status of the store */
+        const uint8_t *source;    /* n, where they came from; NULL = not known */
+        /* The register readings that the values are differences of, as series.h writes them; the
+         * readings' hash is taken over them, then. */
+        const uint8_t *registers;
+        size_t n_registers;
 };
 
 /* Days priced by one tariff version. Parts follow each other without a gap. */
@@ -46,6 +53,14 @@ struct bill_part {
         const struct rating_tariff *tariff; /* NULL: the document could not be loaded */
         const char *error;                  /* why */
 };
+
+/* Price-period maps of the tariffs of a run, shared by its bills: made when first needed. For one
+ * thread at a time; the tariffs and the time zone outlive it. */
+struct bill_maps {
+        struct bill_map *first; /* owned */
+};
+
+void bill_maps_deinit(struct bill_maps *m);
 
 struct bill_limits {
         int complete_permille; /* readings that must be there, of 1000 */
@@ -75,8 +90,10 @@ struct bill_input {
         const struct rating_carry *carry;
         size_t n_carry;
         const char *blocked; /* why validation holds these readings back; NULL = it does not */
+        const char *damaged; /* which stored readings cannot be read; NULL = none */
         struct decimal previous_daily; /* main quantity per day of the previous bill; zero = none */
         struct bill_limits limits;
+        struct bill_maps *maps; /* borrowed; NULL = none are kept (slower) */
 };
 
 struct bill_line {

@@ -1,19 +1,22 @@
 /* The two long pieces of work: computing a run's bills, and issuing them. Each transaction takes a
- * batch and stores where it got to; killed anywhere, it goes on there. */
+ * range or a batch and stores where it got to; killed anywhere, it goes on there. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "billrun.h"
 #include "billrun_sql.h"
 
 struct work {
         char run[24], actor[128];
-        int64_t after, done, total;
+        int64_t done, total;
         int batch;
+        bool shared; /* helpers were asked for */
 };
+
+enum { MAX_HELPERS = 15 };
 
 static enum hr_status begin(struct hr_call *call, struct hr_job *job, struct work *w)
 {
@@ -26,8 +29,8 @@ static enum hr_status begin(struct hr_call *call, struct hr_job *job, struct wor
                 return s;
         snprintf(w->run, sizeof w->run, "%s", billrun_host->rows_text(rows, 0, "run"));
         snprintf(w->actor, sizeof w->actor, "%s", billrun_host->rows_text(rows, 0, "actor"));
-        w->after = billrun_host->rows_int(rows, 0, "after");
         w->done = billrun_host->rows_int(rows, 0, "done");
+        w->shared = billrun_host->rows_text(rows, 0, "shared")[0] == 't';
         w->batch = batch ? atoi(batch) : 0;
         if (w->batch < 1 || w->batch > 5000)
                 w->batch = 100;
@@ -38,87 +41,51 @@ static enum hr_status commit(struct hr_call *call, struct hr_job *job, const str
 {
         char state[96];
 
-        snprintf(state, sizeof state, "{\"after\":%lld,\"done\":%lld}", (long long)w->after,
+        snprintf(state, sizeof state, "{\"shared\":%s,\"done\":%lld}", w->shared ? "true" : "false",
                  (long long)w->done);
         return billrun_host->job_commit(call, job, state, w->done, w->total);
 }
 
 /* ---- computing ---- */
 
-static enum hr_status save(struct hr_call *call, const struct work *w, struct buf *json,
-                           int64_t *ret_skipped)
+/* Deals out the contracts, once, and asks for a second pair of hands a core: jobs of their own, so
+ * that as many help as this daemon lets work on jobs. */
+static enum hr_status plan(struct hr_call *call, struct hr_job *job, struct work *w)
 {
-        const char *params[] = { w->run, buf_cstr(json) };
+        const char *run = w->run;
         struct hr_rows *rows;
-        enum hr_status s;
+        enum hr_status s = billrun_host->query(call, sql_run_plan, 1, &run, &rows);
+        int64_t ranges, helpers = sysconf(_SC_NPROCESSORS_ONLN) - 1, id;
 
-        if (json->failed)
-                return HR_RETRY;
-        s = billrun_host->query(call, sql_save_bills, 2, params, &rows);
-        if (s == HR_OK)
-                *ret_skipped += billrun_host->rows_int(rows, 0, "skipped");
-        return s;
-}
-
-static enum hr_status compute_batch(struct hr_call *call, const struct work *w,
-                                    const struct load *l)
-{
-        struct buf json = BUF_INIT;
-        int64_t skipped = 0;
-        enum hr_status s = HR_OK;
-        int rc = 0;
-
-        buf_put_str(&json, "[");
-        for (size_t i = 0; i < l->n && rc == 0; i++) {
-                struct bill b;
-
-                if (l->contracts[i].billed) {
-                        skipped++;
-                        continue;
-                }
-                rc = bill_compute(&l->contracts[i].in, &b);
-                if (rc != 0)
-                        break;
-                if (json.len > 1)
-                        buf_put_str(&json, ",");
-                save_bill_json(&json, l, &l->contracts[i], &b);
-                bill_deinit(&b);
-        }
-        buf_put_str(&json, "]");
-        s = rc == 0 ? save(call, w, &json, &skipped) : HR_RETRY;
-        buf_deinit(&json);
         if (s != HR_OK)
                 return s;
-        const char *params[] = { w->run, billrun_host->format(call, "%zu", l->n),
-                                 billrun_host->format(call, "%lld", (long long)skipped) };
-
-        return billrun_host->query(call, sql_run_advance, 3, params, NULL);
+        ranges = billrun_host->rows_int(rows, 0, "ranges");
+        helpers = helpers > MAX_HELPERS ? MAX_HELPERS : helpers;
+        for (int64_t i = 0; i < helpers && i < ranges - 1 && !w->shared && s == HR_OK; i++)
+                s = billrun_host->submit_job(call, "billrun.share",
+                                             billrun_host->format(call, "{\"run\":%s}", run), &id);
+        w->shared = true;
+        return s == HR_OK ? commit(call, job, w) : s;
 }
 
-/* How a step ended: HR_OK and *@ret_more, or a status to return. */
-static enum hr_status compute_step(struct hr_call *call, struct work *w, struct tariffs *tariffs,
-                                   bool *ret_more)
+/* Ranges until none is free; then, when @wait, those that others do not come to an end with. */
+static enum hr_status work_off(struct hr_call *call, struct hr_job *job, struct work *w, bool wait)
 {
-        struct hr_rows *rows;
-        struct load l;
-        const char *run = w->run;
-        enum hr_status s = billrun_host->query(call, sql_run_counts, 1, &run, &rows);
+        struct range_work r = { .run = w->run };
+        enum hr_status s = HR_OK;
+        bool more = true, waiting = false;
 
-        *ret_more = false;
-        /* Cancelled meanwhile: nothing left to do. */
-        if (s != HR_OK || billrun_host->rows_count(rows) == 0 ||
-            strcmp(billrun_host->rows_text(rows, 0, "state"), "draft") != 0)
-                return s;
-        w->total = billrun_host->rows_int(rows, 0, "contracts");
-        load_init(&l, call, tariffs);
-        s = load_run_batch(&l, run, w->after, w->batch);
-        if (s == HR_OK && l.n > 0) {
-                s = compute_batch(call, w, &l);
-                w->after = l.contracts[l.n - 1].contract_id;
-                w->done += (int64_t)l.n;
-                *ret_more = true;
+        while (s == HR_OK && (more || (wait && !waiting))) {
+                waiting = !more;
+                s = range_step(call, &r, waiting, &more);
+                w->done = r.done;
+                w->total = r.total;
+                if (s == HR_OK && more) {
+                        s = commit(call, job, w);
+                        waiting = false;
+                }
         }
-        load_deinit(&l);
+        range_work_deinit(&r);
         return s;
 }
 
@@ -138,20 +105,22 @@ static enum hr_status computed(struct hr_call *call, const struct work *w)
 
 enum hr_status billrun_job_run(struct hr_call *call, struct hr_job *job)
 {
-        struct tariffs tariffs = { 0 };
         struct work w = { 0 };
         enum hr_status s = begin(call, job, &w);
-        bool more = s == HR_OK;
 
-        while (more) {
-                s = compute_step(call, &w, &tariffs, &more);
-                if (s == HR_OK && more)
-                        s = commit(call, job, &w);
-                if (s != HR_OK)
-                        more = false;
-        }
-        tariffs_deinit(&tariffs);
+        if (s == HR_OK)
+                s = plan(call, job, &w);
+        if (s == HR_OK)
+                s = work_off(call, job, &w, true);
         return s == HR_OK ? computed(call, &w) : s;
+}
+
+enum hr_status billrun_job_share(struct hr_call *call, struct hr_job *job)
+{
+        struct work w = { 0 };
+        enum hr_status s = begin(call, job, &w);
+
+        return s == HR_OK ? work_off(call, job, &w, false) : s;
 }
 
 /* ---- issuing ---- */

@@ -1,12 +1,14 @@
-/* From tables to struct bill_input: for a run's next contracts, or for one bill as it was frozen.
- * Every query answers for all contracts of the batch at once. */
+/* From tables to struct bill_input: for a range of a run's contracts, or for one bill as it was
+ * frozen. Every query answers for all contracts at once. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "billrun.h"
 #include "billrun_sql.h"
+#include "civil.h"
 
 struct tariff_entry {
         struct tariff_entry *next;
@@ -76,6 +78,8 @@ void load_init(struct load *l, struct hr_call *call, struct tariffs *tariffs)
         l->call = call;
         l->tariffs = tariffs;
         arena_init(&l->arena, 0);
+        readings_init(&l->readings);
+        usage_init(&l->usage);
         l->limits.complete_permille = complete ? atoi(complete) : 1000;
         l->limits.high_percent = high ? atoi(high) : 300;
         l->limits.estimated_percent = estimated ? atoi(estimated) : 50;
@@ -83,6 +87,9 @@ void load_init(struct load *l, struct hr_call *call, struct tariffs *tariffs)
 
 void load_deinit(struct load *l)
 {
+        bill_maps_deinit(&l->maps);
+        readings_deinit(&l->readings);
+        usage_deinit(&l->usage);
         tz_free(l->tz);
         arena_deinit(&l->arena);
 }
@@ -154,6 +161,7 @@ static void fill_contract(struct load *l, const struct hr_rows *rows, size_t i,
                 .tz = l->tz,
                 .minor_digits = l->minor_digits,
                 .limits = l->limits,
+                .maps = &l->maps,
         };
 }
 
@@ -341,6 +349,7 @@ static enum hr_status load_segments(struct load *l, const char *sql, size_t n,
 {
         struct hr_rows *rows;
         enum hr_status s = billrun_host->query(l->call, sql, n, params, &rows);
+        struct load_listed *listed;
         struct bill_segment *segments;
         size_t at = 0, count;
 
@@ -348,7 +357,8 @@ static enum hr_status load_segments(struct load *l, const char *sql, size_t n,
                 return s;
         count = billrun_host->rows_count(rows);
         segments = arena_alloc(&l->arena, (count + 1) * sizeof *segments);
-        if (!segments)
+        listed = arena_alloc(&l->arena, (count + 1) * sizeof *listed);
+        if (!segments || !listed)
                 return HR_RETRY;
         for (size_t i = 0; i < count; i++) {
                 struct load_contract *c = owner(l, rows, i, &at);
@@ -361,50 +371,22 @@ static enum hr_status load_segments(struct load *l, const char *sql, size_t n,
                         .code = keep(l, rows, i, "code"),
                         .unit = keep(l, rows, i, "unit"),
                         .scaler = (int8_t)billrun_host->rows_int(rows, i, "scaler"),
+                        .reg = (int16_t)billrun_host->rows_int(rows, i, "register"),
+                        .digits = (int8_t)billrun_host->rows_int(rows, i, "digits"),
                         .from = billrun_host->rows_int(rows, i, "from_s"),
                         .to = billrun_host->rows_int(rows, i, "to_s"),
                         .multiplier = number(rows, i, "multiplier"),
                 };
                 if (!c)
                         continue;
-                if (!c->segments)
+                if (!c->segments) {
                         c->segments = &segments[i];
+                        c->listed = &listed[i];
+                }
                 c->in.segments = c->segments;
                 c->in.n_segments++;
         }
         return HR_OK;
-}
-
-/* "at,period,value,status;..." as sql_batch_usage makes it. */
-static bool parse_usage(struct load *l, const char *data, struct bill_segment *s)
-{
-        size_t n = *data != '\0';
-        int64_t *at, *value;
-        uint32_t *period;
-        uint8_t *status;
-        char *p;
-
-        for (const char *q = data; *q; q++)
-                n += *q == ';';
-        at = arena_alloc(&l->arena, (n + 1) * sizeof *at);
-        value = arena_alloc(&l->arena, (n + 1) * sizeof *value);
-        period = arena_alloc(&l->arena, (n + 1) * sizeof *period);
-        status = arena_alloc(&l->arena, n + 1);
-        if (!at || !value || !period || !status)
-                return false;
-        for (size_t i = 0; i < n; i++) {
-                at[i] = strtoll(data, &p, 10);
-                period[i] = (uint32_t)strtoul(p + 1, &p, 10);
-                value[i] = strtoll(p + 1, &p, 10);
-                status[i] = (uint8_t)strtoul(p + 1, &p, 10);
-                data = p + (*p == ';');
-        }
-        s->at = at;
-        s->value = value;
-        s->period_s = period;
-        s->status = status;
-        s->n = n;
-        return true;
 }
 
 static void put_item(struct buf *b, int64_t v)
@@ -418,23 +400,39 @@ static const char *array_text(struct buf *b)
         return buf_cstr(b);
 }
 
-/* Meter, channel, from, to of all segments, in order: what the two queries below walk over. */
+enum span_kind { SPAN_ALL, SPAN_INTERVALS, SPAN_REGISTERS };
+
+/* Meter, channel, from, to of segments, in order: what the queries below walk over. SPAN_ALL: of
+ * all segments; else of those whose readings the store is to merge. */
 struct spans {
+        enum span_kind kind;
         struct buf arrays[4];
         const char *params[4];
+        bool any;
 };
 
-static void spans_init(struct spans *p, const struct load *l)
+static bool in_spans(enum span_kind kind, const struct load_contract *c, size_t k)
+{
+        return kind == SPAN_ALL ||
+               (c->listed[k].wanted && (kind == SPAN_INTERVALS || c->segments[k].reg));
+}
+
+static void spans_init(struct spans *p, const struct load *l, enum span_kind kind)
 {
         memset(p, 0, sizeof *p);
+        p->kind = kind;
         for (size_t i = 0; i < l->n; i++) {
                 for (size_t k = 0; k < l->contracts[i].in.n_segments; k++) {
                         const struct bill_segment *g = &l->contracts[i].segments[k];
 
+                        if (!in_spans(kind, &l->contracts[i], k))
+                                continue;
+                        p->any = true;
                         put_item(&p->arrays[0], g->meter_id);
-                        put_item(&p->arrays[1], g->channel);
+                        put_item(&p->arrays[1], kind == SPAN_REGISTERS ? g->reg : g->channel);
                         put_item(&p->arrays[2], g->from);
-                        put_item(&p->arrays[3], g->to);
+                        /* The register's reading at the end counts. */
+                        put_item(&p->arrays[3], g->to + (kind == SPAN_REGISTERS));
                 }
         }
         for (size_t i = 0; i < 4; i++)
@@ -449,25 +447,29 @@ static void spans_deinit(struct spans *p)
 
 /* Calls @each for every segment that has a row in the result of @sql. */
 static enum hr_status query_spans(struct load *l, const struct spans *p, const char *sql,
-                                  bool (*each)(struct load *l, struct load_contract *c,
-                                               struct bill_segment *s, const struct hr_rows *rows,
-                                               size_t row))
+                                  bool (*each)(struct load *l, struct load_contract *c, size_t k,
+                                               const struct hr_rows *rows, size_t row))
 {
         struct hr_rows *rows;
-        enum hr_status s = billrun_host->query(l->call, sql, 4, p->params, &rows);
+        enum hr_status s;
         size_t row = 0, ord = 0, n;
 
+        if (!p->any)
+                return HR_OK;
+        s = billrun_host->query(l->call, sql, 4, p->params, &rows);
         if (s != HR_OK)
                 return s;
         n = billrun_host->rows_count(rows);
         for (size_t i = 0; i < l->n; i++) {
                 struct load_contract *c = &l->contracts[i];
 
-                for (size_t k = 0; k < c->in.n_segments; k++) {
-                        ord++;
-                        if (row == n || billrun_host->rows_int(rows, row, "ord") != (int64_t)ord)
+                for (size_t k = 0; k < c->in.n_segments && row < n; k++) {
+                        if (!in_spans(p->kind, c, k))
                                 continue;
-                        if (!each(l, c, &c->segments[k], rows, row))
+                        ord++;
+                        if (billrun_host->rows_int(rows, row, "ord") != (int64_t)ord)
+                                continue;
+                        if (!each(l, c, k, rows, row))
                                 return HR_RETRY;
                         row++;
                 }
@@ -475,36 +477,110 @@ static enum hr_status query_spans(struct load *l, const struct spans *p, const c
         return HR_OK;
 }
 
-static bool take_usage(struct load *l, struct load_contract *c, struct bill_segment *s,
-                       const struct hr_rows *rows, size_t row)
+static bool take_intervals(struct load *l, struct load_contract *c, size_t k,
+                           const struct hr_rows *rows, size_t row)
 {
-        (void)c;
-        return parse_usage(l, billrun_host->rows_text(rows, row, "data"), s);
+        c->listed[k].intervals = keep(l, rows, row, "data");
+        return c->listed[k].intervals != NULL;
 }
 
-static bool take_blocked(struct load *l, struct load_contract *c, struct bill_segment *s,
+static bool take_registers(struct load *l, struct load_contract *c, size_t k,
+                           const struct hr_rows *rows, size_t row)
+{
+        c->listed[k].registers = keep(l, rows, row, "data");
+        return c->listed[k].registers != NULL;
+}
+
+static bool take_blocked(struct load *l, struct load_contract *c, size_t k,
                          const struct hr_rows *rows, size_t row)
 {
-        (void)s;
+        (void)k;
         if (!c->in.blocked)
                 c->in.blocked = keep(l, rows, row, "text");
         return c->in.blocked != NULL;
 }
 
-static enum hr_status load_usage(struct load *l, bool validated)
+static enum hr_status load_listed(struct load *l, enum span_kind kind, const char *sql,
+                                  bool (*each)(struct load *l, struct load_contract *c, size_t k,
+                                               const struct hr_rows *rows, size_t row))
 {
         struct spans p;
         enum hr_status s;
 
-        spans_init(&p, l);
-        s = query_spans(l, &p, sql_batch_usage, take_usage);
-        if (s == HR_OK && validated)
-                s = query_spans(l, &p, sql_batch_blocked, take_blocked);
+        spans_init(&p, l, kind);
+        s = query_spans(l, &p, sql, each);
         spans_deinit(&p);
         return s;
 }
 
-/* ---- a run's batch ---- */
+/* Segments whose readings are not all in blocks, and those of which no block knows anything: the
+ * store merges what there is. */
+static void want_listed(struct load *l)
+{
+        for (size_t i = 0; i < l->n; i++) {
+                struct load_contract *c = &l->contracts[i];
+
+                for (size_t k = 0; k < c->in.n_segments; k++) {
+                        const struct readings_meter *m =
+                                readings_find(&l->readings, c->segments[k].meter_id);
+
+                        c->listed[k].wanted =
+                                (m && m->unsealed) || !usage_present(&l->readings, &c->segments[k]);
+                }
+        }
+}
+
+static enum hr_status damaged(struct load *l, struct load_contract *c, const struct bill_segment *s,
+                              struct arena *arena)
+{
+        int y, m, d;
+
+        civil_from_day(l->usage.damaged_day, &y, &m, &d);
+        c->in.damaged = arena_printf(arena,
+                                     "Meter %s: the stored readings of %04d-%02d-%02d are damaged; "
+                                     "restore them, then run again",
+                                     s->serial, y, m, d);
+        return c->in.damaged ? HR_OK : HR_RETRY;
+}
+
+enum hr_status load_expand(struct load *l, struct load_contract *c, struct arena *arena)
+{
+        for (size_t k = 0; k < c->in.n_segments; k++) {
+                struct bill_segment *s = &c->segments[k];
+                enum hr_status status;
+                int rc = c->listed[k].wanted ? usage_listed(&l->usage, s, c->listed[k].intervals,
+                                                            c->listed[k].registers)
+                                             : usage_packed(&l->usage, &l->readings, s);
+
+                status = rc < 0 ? HR_RETRY : HR_OK;
+                if (rc == -EBADMSG)
+                        status = damaged(l, c, s, arena);
+                if (status == HR_OK && usage_give(&l->usage, arena, s) < 0)
+                        status = HR_RETRY;
+                if (status != HR_OK)
+                        return status;
+        }
+        return HR_OK;
+}
+
+static enum hr_status load_usage(struct load *l, bool validated)
+{
+        enum hr_status s = scan_readings(l);
+
+        if (s == HR_OK) {
+                want_listed(l);
+                s = load_listed(l, SPAN_INTERVALS, sql_batch_readings, take_intervals);
+        }
+        if (s == HR_OK)
+                s = load_listed(l, SPAN_REGISTERS, sql_batch_readings, take_registers);
+        if (s == HR_OK && validated)
+                s = load_listed(l, SPAN_ALL, sql_batch_blocked, take_blocked);
+        for (size_t i = 0; i < l->n && s == HR_OK && !l->packed; i++)
+                s = load_expand(l, &l->contracts[i], &l->arena);
+        return s;
+}
+
+/* ---- a range of a run ---- */
 
 /* Contracts and the channels their tariffs ask for, in pairs; "energy.import:peak" asks for
  * "energy.import". Names that are no channel fall out in the query. */
@@ -588,12 +664,12 @@ enum hr_status load_spans(struct load *l, const char *branch_sql, const char *br
         return s == HR_OK && l->n > 0 ? load_details(l) : s;
 }
 
-enum hr_status load_run_batch(struct load *l, const char *run, int64_t after, int limit)
+enum hr_status load_run_range(struct load *l, const char *run, const char *contracts)
 {
-        const char *params[] = { run, billrun_host->format(l->call, "%lld", (long long)after),
-                                 billrun_host->format(l->call, "%d", limit) };
+        const char *params[] = { run, contracts };
 
-        return load_spans(l, sql_run_branch, run, sql_batch_contracts, 3, params);
+        l->packed = true;
+        return load_spans(l, sql_run_branch, run, sql_range_contracts, 2, params);
 }
 
 /* ---- a bill as it was frozen ---- */

@@ -5,6 +5,8 @@
 
 #include <openssl/sha.h>
 
+#include "series.h"
+
 enum { STATUS_MASK = 15, STATUS_FIRST_ESTIMATE = 2, STATUS_LAST_ESTIMATE = 5, STATUS_REJECTED = 8 };
 
 void measure_init(struct measure *m, struct arena *arena)
@@ -87,52 +89,66 @@ struct daily {
         struct decimal *sums;
 };
 
-static int daily_add(struct daily *d, const struct bill_segment *s, size_t i)
+static void daily_move(struct daily *d, int64_t at)
 {
-        if (s->at[i] < d->start || s->at[i] >= d->end) {
-                d->day = tz_day_of(d->in->tz, s->at[i]);
-                d->start = tz_day_start(d->in->tz, d->day);
-                d->end = tz_day_start(d->in->tz, d->day + 1);
-        }
-        if (d->day < d->in->from_day || d->day >= d->in->to_day)
-                return 0;
-        return add_value(s, s->value[i], &d->sums[d->day - d->in->from_day]);
+        d->day = tz_day_of(d->in->tz, at);
+        d->start = tz_day_start(d->in->tz, d->day);
+        d->end = tz_day_start(d->in->tz, d->day + 1);
 }
 
-/* What the readings' hash is taken over: the span, the factor and every value as it is stored. */
+static int daily_add(struct daily *d, const struct bill_segment *s, int64_t sum)
+{
+        if (d->day < d->in->from_day || d->day >= d->in->to_day)
+                return 0;
+        return add_value(s, sum, &d->sums[d->day - d->in->from_day]);
+}
+
+/* What the readings' hash is taken over: the span, the factor and every reading as it is stored. */
 static void put_segment(struct buf *b, const struct bill_segment *s)
 {
         buf_printf(b, "%d/%d/%lld/%d/%lld/%lld\n", s->meter_id, s->channel,
                    (long long)trimmed(s->multiplier).m, trimmed(s->multiplier).scale,
                    (long long)s->from, (long long)s->to);
-        for (size_t i = 0; i < s->n; i++) {
-                buf_put_le64(b, (uint64_t)s->at[i]);
-                buf_put_le64(b, (uint64_t)s->value[i]);
-                buf_put_le32(b, s->period_s[i]);
-                buf_put_u8(b, s->status[i]);
-        }
+        if (s->n_registers > 0)
+                buf_put(b, s->registers, s->n_registers);
+        else
+                series_encode(b, s->n, s->at, s->value, s->period_s, s->status, s->source);
 }
 
+/* Whole numbers are added up; the factor comes in once a day and once for the sum: the products'
+ * sum is the sum's product, exactly. */
 static int sum_segment(const struct bill_segment *s, struct daily *daily,
                        struct bill_determinant *d, int64_t *covered)
 {
-        struct decimal sum = DECIMAL_ZERO;
+        int64_t sum = 0, day = 0;
+        size_t day_values = 0, values = 0;
+        struct decimal total = DECIMAL_ZERO;
+        int rc = 0;
 
-        for (size_t i = 0; i < s->n; i++) {
-                int rc;
-
+        for (size_t i = 0; i < s->n && rc == 0; i++) {
                 if (!usable(s, i))
                         continue;
-                rc = add_value(s, s->value[i], &sum);
-                if (rc == 0)
-                        rc = daily_add(daily, s, i);
-                if (rc < 0)
-                        return rc;
-                d->n_values++;
+                if (s->at[i] < daily->start || s->at[i] >= daily->end) {
+                        if (day_values > 0)
+                                rc = daily_add(daily, s, day);
+                        daily_move(daily, s->at[i]);
+                        day = 0;
+                        day_values = 0;
+                }
+                if (__builtin_add_overflow(sum, s->value[i], &sum) ||
+                    __builtin_add_overflow(day, s->value[i], &day))
+                        return -ERANGE;
+                day_values++;
+                values++;
                 d->n_estimated += estimated(s, i);
                 *covered += s->period_s[i];
         }
-        return decimal_add(d->quantity, sum, &d->quantity);
+        d->n_values += values;
+        if (rc == 0 && day_values > 0)
+                rc = daily_add(daily, s, day);
+        if (rc == 0 && values > 0)
+                rc = add_value(s, sum, &total);
+        return rc == 0 ? decimal_add(d->quantity, total, &d->quantity) : rc;
 }
 
 static int measure_code(struct measure *m, const struct bill_input *in, const char *code,
@@ -242,7 +258,9 @@ static uint32_t longest_period(const struct bill_input *in, const struct window 
         for (size_t k = 0; k < in->n_segments; k++) {
                 const struct bill_segment *s = &in->segments[k];
 
-                for (size_t i = 0; strcmp(s->code, code) == 0 && i < s->n; i++)
+                if (strcmp(s->code, code) != 0)
+                        continue;
+                for (size_t i = 0; i < s->n; i++)
                         if (inside(w, s, i) && s->period_s[i] > longest)
                                 longest = s->period_s[i];
         }
@@ -307,21 +325,34 @@ static int put_segment_series(struct measure *m, const struct window *w,
         return rc == 0 && run.n > 0 ? put_series(m, s, &run, value + used - run.n) : rc;
 }
 
+static int add_inside(const struct bill_segment *s, const struct window *w, struct decimal *sum)
+{
+        int64_t inner = 0;
+        bool any = false;
+
+        for (size_t i = 0; i < s->n; i++) {
+                if (!inside(w, s, i) || !usable(s, i))
+                        continue;
+                any = true;
+                if (__builtin_add_overflow(inner, s->value[i], &inner))
+                        return -ERANGE;
+        }
+        return any ? add_value(s, inner, sum) : 0;
+}
+
 static int put_total(struct measure *m, const struct window *w, const struct bill_input *in,
                      const char *code)
 {
         struct rating_quantity q = { .name = code, .value = DECIMAL_ZERO };
         int rc = 0, scale;
 
-        for (size_t k = 0; k < in->n_segments; k++) {
+        for (size_t k = 0; k < in->n_segments && rc == 0; k++) {
                 const struct bill_segment *s = &in->segments[k];
 
                 if (strcmp(s->code, code) != 0)
                         continue;
                 q.unit = bill_unit(s->unit, s->scaler, &scale);
-                for (size_t i = 0; i < s->n && rc == 0; i++)
-                        if (inside(w, s, i) && usable(s, i))
-                                rc = add_value(s, s->value[i], &q.value);
+                rc = add_inside(s, w, &q.value);
         }
         buf_put(&m->given, &q, sizeof q);
         return rc < 0 ? rc : m->given.failed ? -ENOMEM : 0;

@@ -410,6 +410,7 @@ static const struct hr_operation operations[] = {
 
 static const struct hr_job_type jobs[] = {
         { "billrun.run", "run.write", "Compute the bills of a run", billrun_job_run },
+        { "billrun.share", "run.write", "Help to compute the bills of a run", billrun_job_share },
         { "billrun.issue", "run.write", "Issue the bills of a run", billrun_job_issue },
         { 0 },
 };

@@ -1,5 +1,5 @@
-/* A computed bill as JSON for billing.save_bills(): everything a replay begins from goes with it.
- */
+/* A computed bill as JSON, whole for billing.save_bills() or column by column: everything a replay
+ * begins from goes with it. */
 
 #include <string.h>
 
@@ -10,7 +10,9 @@ static void put_decimal(struct buf *out, struct decimal d)
         char text[DECIMAL_TEXT_SIZE];
 
         decimal_format(d, 0, text);
-        buf_printf(out, "\"%s\"", text);
+        buf_put_u8(out, '"');
+        buf_put_str(out, text);
+        buf_put_u8(out, '"');
 }
 
 static void put_text(struct buf *out, const char *name, const char *value)
@@ -50,7 +52,7 @@ static void put_parts(struct buf *out, const struct bill_input *in)
         buf_put_str(out, "]");
 }
 
-static void put_segments(struct buf *out, const struct bill_input *in, const char *only)
+void save_sources(struct buf *out, const struct bill_input *in, const char *only)
 {
         bool comma = false;
 
@@ -78,7 +80,7 @@ static void put_segments(struct buf *out, const struct bill_input *in, const cha
         buf_put_str(out, "]");
 }
 
-static void put_carry(struct buf *out, const struct rating_carry *carry, size_t n)
+void save_carry(struct buf *out, const struct rating_carry *carry, size_t n)
 {
         buf_put_str(out, "[");
         for (size_t i = 0; i < n; i++) {
@@ -91,15 +93,15 @@ static void put_carry(struct buf *out, const struct rating_carry *carry, size_t 
         buf_put_str(out, "]");
 }
 
-static void put_inputs(struct buf *out, const struct load *l, const struct bill_input *in)
+void save_inputs(struct buf *out, const struct load *l, const struct bill_input *in)
 {
-        buf_put_str(out, ",\"inputs\":{");
+        buf_put_str(out, "{");
         put_contract(out, in);
         buf_put_str(out, ",");
         put_text(out, "tz", l->tz_name);
         put_parts(out, in);
         buf_put_str(out, ",\"segments\":");
-        put_segments(out, in, NULL);
+        save_sources(out, in, NULL);
         buf_put_str(out, ",\"given\":[");
         for (size_t i = 0; i < in->n_given; i++) {
                 buf_put_str(out, i ? ",{" : "{");
@@ -126,8 +128,18 @@ static void put_inputs(struct buf *out, const struct load *l, const struct bill_
                 buf_put_str(out, "}");
         }
         buf_put_str(out, "],\"carry\":");
-        put_carry(out, in->carry, in->n_carry);
+        save_carry(out, in->carry, in->n_carry);
         buf_put_str(out, "}");
+}
+
+void save_daily(struct buf *out, const struct bill_input *in, const struct bill_determinant *d)
+{
+        buf_put_str(out, "[");
+        for (int64_t day = 0; day < in->to_day - in->from_day; day++) {
+                buf_put_str(out, day ? "," : "");
+                put_decimal(out, d->daily[day]);
+        }
+        buf_put_str(out, "]");
 }
 
 static void put_determinants(struct buf *out, const struct bill_input *in, const struct bill *b)
@@ -146,13 +158,10 @@ static void put_determinants(struct buf *out, const struct bill_input *in, const
                            bill_quality_name(d->quality));
                 buf_put_hex(out, d->readings, sizeof d->readings);
                 buf_put_str(out, "\",\"sources\":");
-                put_segments(out, in, d->name);
-                buf_put_str(out, ",\"daily\":[");
-                for (int64_t day = 0; day < in->to_day - in->from_day; day++) {
-                        buf_put_str(out, day ? "," : "");
-                        put_decimal(out, d->daily[day]);
-                }
-                buf_put_str(out, "]}");
+                save_sources(out, in, d->name);
+                buf_put_str(out, ",\"daily\":");
+                save_daily(out, in, d);
+                buf_put_str(out, "}");
         }
         buf_put_str(out, "]");
 }
@@ -190,9 +199,9 @@ static void put_lines(struct buf *out, const struct bill *b)
         buf_put_str(out, "]");
 }
 
-static void put_exceptions(struct buf *out, const struct bill *b)
+void save_exceptions(struct buf *out, const struct bill *b)
 {
-        buf_put_str(out, ",\"exceptions\":[");
+        buf_put_str(out, "[");
         for (size_t i = 0; i < b->n_exceptions; i++) {
                 buf_put_str(out, i ? ",{" : "{");
                 put_text(out, "code", b->exceptions[i].code);
@@ -226,9 +235,11 @@ void save_bill_json(struct buf *out, const struct load *l, const struct load_con
         if (c->rebill_of)
                 buf_printf(out, ",\"rebill_of\":%lld", (long long)c->rebill_of);
         buf_put_str(out, ",\"carry\":");
-        put_carry(out, b->carry, b->n_carry);
-        put_exceptions(out, b);
-        put_inputs(out, l, &c->in);
+        save_carry(out, b->carry, b->n_carry);
+        buf_put_str(out, ",\"exceptions\":");
+        save_exceptions(out, b);
+        buf_put_str(out, ",\"inputs\":");
+        save_inputs(out, l, &c->in);
         put_determinants(out, &c->in, b);
         put_lines(out, b);
         buf_put_str(out, "}");

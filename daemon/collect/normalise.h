@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * Decoded values of a meter into the payload of daemon/store/message.h: channel numbers, the
+ * Decoded values of a meter into the payload of daemon/store/format/message.h: channel numbers, the
  * channel's unit as scaled int64, interval start in UTC. What cannot be taken is refused with one
  * reason each and counted; nothing is dropped silently, nothing of a refused value is stored.
  *

@@ -3,14 +3,30 @@ select r.run_id, r.state, b.branch_id, b.code as branch, b.tz, b.currency, b.min
 from billing.run r join core.branch b using (branch_id)
 where r.run_id = $1::bigint
 
--- name: batch_contracts
+-- name: run_plan
+select billing.plan_run($1::bigint) as ranges
+
+-- name: range_take
+select no, contracts, bills from billing.run_range where run_id = $1::bigint and not done
+order by no limit 1 for update skip locked
+
+-- name: range_wait
+-- A range somebody else is at: comes back when they are done (then there is nothing) or gone.
+select no, contracts, bills from billing.run_range where run_id = $1::bigint and not done
+order by no limit 1 for update
+
+-- name: range_finish
+select done, contracts from billing.finish_range($1::bigint, $2::int, $3::int, $4::int, $5::bigint, $6::bigint, $7::bigint)
+
+-- name: range_contracts
+-- $1 the run, $2 its contracts to load
 with r as (select * from billing.run where run_id = $1::bigint),
 c as (
         select c.contract_id, c.number, c.account_id, c.service_point_id, c.tariff, c.class, c.params,
                c.valid * r.period as span, r.period
-        from r join crm.contract c on c.branch_id = r.branch_id and c.cycle = r.cycle and c.valid && r.period
-        where (r.contract_id is null or c.contract_id = r.contract_id) and c.contract_id > $2::bigint
-        order by c.contract_id limit $3::int
+        from r, unnest($2::bigint[]) as n(contract_id)
+        join crm.contract c using (contract_id)
+        where c.valid && r.period
 )
 select c.contract_id, c.number, c.account_id, c.service_point_id, c.tariff, c.class,
        lower(c.span) - date '1970-01-01' as from_day, upper(c.span) - date '1970-01-01' as to_day,
@@ -87,19 +103,79 @@ with n as (select distinct n.contract_id, n.code, c.service_point_id,
            join crm.contract c using (contract_id))
 select n.contract_id, i.installation_id, i.meter_id, m.serial, ch.channel, ch.code, ch.unit, ch.scaler, i.multiplier,
        extract(epoch from greatest(lower(i.valid), n.t0))::bigint as from_s,
-       extract(epoch from least(upper(i.valid), n.t1))::bigint as to_s
+       extract(epoch from least(upper(i.valid), n.t1))::bigint as to_s, d.digits,
+       coalesce((select x.channel from mdm.channel x where x.register_of = ch.channel), 0) as register
 from n
 join mdm.channel ch on ch.code = n.code and ch.kind = 'interval'
 join crm.installation i on i.service_point_id = n.service_point_id and i.valid && tstzrange(n.t0, n.t1)
 join mdm.meter m using (meter_id)
+join mdm.meter_model d using (model)
 order by n.contract_id, n.code, from_s
 
--- name: batch_usage
-select s.ord, string_agg(concat_ws(',', extract(epoch from u.at)::bigint, u.period_s, u.value, u.status), ';'
-                         order by u.at) as data
+-- name: scan_bounds
+-- What the statements below read: meters $1 in the days $2. Settings, because COPY takes no parameters.
+select set_config('headrace.scan_meters', $1, true), set_config('headrace.scan_days', $2, true),
+       set_config('headrace.scan_lo', $3, true), set_config('headrace.scan_hi', $4, true)
+
+-- name: scan_blocks
+-- Meters that lie close together: a stretch of each day.
+copy (select b.meter_id, b.day - date '1970-01-01', b.data from mdm.block b
+      where b.day = any (current_setting('headrace.scan_days')::date[])
+        and b.meter_id between current_setting('headrace.scan_lo')::int and current_setting('headrace.scan_hi')::int)
+to stdout (format binary)
+
+-- name: scan_blocks_listed
+copy (select b.meter_id, b.day - date '1970-01-01', b.data from mdm.block b
+      where b.day = any (current_setting('headrace.scan_days')::date[])
+        and b.meter_id = any (current_setting('headrace.scan_meters')::int[]))
+to stdout (format binary)
+
+-- name: scan_registers
+copy (select b.meter_id, b.day - date '1970-01-01', b.data from mdm.register_day b
+      where b.day = any (current_setting('headrace.scan_days')::date[])
+        and b.meter_id between current_setting('headrace.scan_lo')::int and current_setting('headrace.scan_hi')::int)
+to stdout (format binary)
+
+-- name: scan_registers_listed
+copy (select b.meter_id, b.day - date '1970-01-01', b.data from mdm.register_day b
+      where b.day = any (current_setting('headrace.scan_days')::date[])
+        and b.meter_id = any (current_setting('headrace.scan_meters')::int[]))
+to stdout (format binary)
+
+-- name: scan_unsealed
+-- Messages not merged into blocks yet.
+copy (select i.meter_id, 0, i.payload from mdm.inbox i left join mdm.meter_seal s using (meter_id)
+      where i.meter_id between current_setting('headrace.scan_lo')::int and current_setting('headrace.scan_hi')::int
+        and i.seq > coalesce(s.seq, 0))
+to stdout (format binary)
+
+-- name: scan_unsealed_listed
+copy (select i.meter_id, 0, i.payload from mdm.inbox i left join mdm.meter_seal s using (meter_id)
+      where i.meter_id = any (current_setting('headrace.scan_meters')::int[]) and i.seq > coalesce(s.seq, 0))
+to stdout (format binary)
+
+-- name: batch_readings
+-- Readings as the store merges them, for meters with late messages; registers with the instant at the end.
+select s.ord, string_agg(concat_ws(',', extract(epoch from r.at)::bigint, r.period_s, r.value, r.status, r.source), ';'
+                         order by r.at, r.period_s desc) as data
 from unnest($1::int[], $2::smallint[], $3::bigint[], $4::bigint[]) with ordinality as s(meter, channel, f, t, ord)
-cross join lateral mdm.usage(s.meter, s.channel, to_timestamp(s.f), to_timestamp(s.t)) u
+cross join lateral mdm.readings(s.meter, s.channel, to_timestamp(s.f), to_timestamp(s.t)) r
 group by s.ord order by s.ord
+
+-- name: stage_open
+select billing.stage_open()
+
+-- name: stage_bills
+copy pg_temp.billrun_bill from stdin (format binary)
+
+-- name: stage_determinants
+copy pg_temp.billrun_determinant from stdin (format binary)
+
+-- name: stage_lines
+copy pg_temp.billrun_line from stdin (format binary)
+
+-- name: stage_save
+select saved, skipped from billing.save_staged($1::bigint)
 
 -- name: batch_blocked
 -- The first open blocking question of validation about each segment's readings.
@@ -156,7 +232,11 @@ where b.bill_id = $1::bigint order by x.name
 
 -- name: frozen_segments
 select b.contract_id, x.installation_id, x.meter_id, x.serial, x.channel, x.code, x.unit, x.scaler, x.multiplier,
-       x.from_s, x.to_s
-from billing.bill b, jsonb_to_recordset(b.inputs->'segments') as x(installation_id bigint, meter_id int, serial text,
+       x.from_s, x.to_s, d.digits,
+       coalesce((select y.channel from mdm.channel y where y.register_of = x.channel), 0) as register
+from billing.bill b
+cross join jsonb_to_recordset(b.inputs->'segments') as x(installation_id bigint, meter_id int, serial text,
         channel smallint, code text, unit text, scaler smallint, multiplier text, from_s bigint, to_s bigint)
+join mdm.meter m on m.meter_id = x.meter_id
+join mdm.meter_model d using (model)
 where b.bill_id = $1::bigint order by x.code, x.from_s

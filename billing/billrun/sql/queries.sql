@@ -27,21 +27,15 @@ update billing.run set job_id = $2::bigint where run_id = $1::bigint
 
 -- name: job_state
 select $1::jsonb->>'run' as run, coalesce($1::jsonb->>'actor', 'system') as actor,
-       coalesce(($2::jsonb->>'after')::bigint, 0) as after, coalesce(($2::jsonb->>'done')::bigint, 0) as done
+       coalesce(($2::jsonb->>'shared')::boolean, false) as shared, coalesce(($2::jsonb->>'done')::bigint, 0) as done
 
 -- name: run_counts
 select state, contracts, issue_job_id,
        (select count(*) from billing.bill b where b.run_id = r.run_id and b.state = 'draft') as drafts
 from billing.run r where run_id = $1::bigint
 
--- name: save_bills
-select saved, skipped from billing.save_bills($1::bigint, $2::jsonb)
-
--- name: run_advance
-update billing.run set done = done + $2::bigint, skipped = skipped + $3::bigint where run_id = $1::bigint
-
 -- name: run_computed
-update billing.run set computed_at = now() where run_id = $1::bigint and computed_at is null
+update billing.run set computed_at = now() where run_id = $1::bigint and computed_at is null and state = 'draft'
 returning run_id, (select count(*) from billing.bill b where b.run_id = run.run_id) as bills
 
 -- name: run_approve

@@ -50,12 +50,13 @@ static inline void forge(const char *sql)
         "create table t.reading (meter int, channel smallint, at timestamptz, period_s int, "      \
         "value bigint,"                                                                            \
         " status smallint, primary key (meter, channel, at));"                                     \
-        "create or replace function mdm.usage(m int, ch smallint, f timestamptz, t timestamptz)"   \
-        " returns table (at timestamptz, period_s int, value bigint, status smallint) language "   \
-        "sql stable as $$"                                                                         \
-        " select r.at, r.period_s, r.value, r.status from t.reading r where r.meter = m and "      \
-        "r.channel = ch"                                                                           \
-        " and r.at >= f and r.at < t order by r.at $$;"                                            \
+        "create or replace function mdm.readings(m int, ch smallint, f timestamptz, t "            \
+        "timestamptz)"                                                                             \
+        " returns table (at timestamptz, period_s int, value bigint, status smallint, source "     \
+        "smallint) language sql stable as $$"                                                      \
+        " select r.at, r.period_s, r.value, r.status, 1::smallint from t.reading r where r.meter " \
+        "= m"                                                                                      \
+        " and r.channel = ch and r.at >= f and r.at < t order by r.at $$;"                         \
         "create or replace function mdm.register_at(m int, ch smallint, t timestamptz)"            \
         " returns table (at timestamptz, value bigint, status smallint) language sql stable as $$" \
         " select t, 1234567::bigint, 0::smallint $$;"
