@@ -184,14 +184,16 @@ static bool title_known(const struct dlms_server *s, const struct acse_associate
 static uint8_t check_aarq(struct dlms_server *s, const struct acse_associate *aarq)
 {
         bool needs_title = s->ciphered || required_auth(s) >= DLMS_AUTH_GMAC;
+        uint8_t diagnostic;
 
         if (!client_known(s))
                 return ACSE_DIAG_NO_REASON;
         if (aarq->context != (required_cipher(s) ? ACSE_LN_CIPHERED : ACSE_LN))
                 return ACSE_DIAG_CONTEXT_NOT_SUPPORTED;
-        if (needs_title && (!aarq->title || !title_known(s, aarq)))
+        diagnostic = check_auth(s, aarq);
+        if (diagnostic == ACSE_DIAG_NULL && needs_title && !(aarq->title && title_known(s, aarq)))
                 return ACSE_DIAG_CALLING_TITLE_NOT_RECOGNIZED;
-        return check_auth(s, aarq);
+        return diagnostic;
 }
 
 static void accept_aarq(struct dlms_server *s, const struct acse_associate *aarq)
