@@ -3,6 +3,7 @@
 
 usage: bench.py --build DIR [--write] [NAME...]     --write puts the table into docs/benchmarks.md"""
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -42,14 +43,94 @@ def callgrind(argv):
     return int(re.search(r"Collected : (\d+)", p.stderr.decode()).group(1)), p.stdout.decode()
 
 
+def per_round(argv):
+    """Instructions of one round: the difference between many and few, so start-up cancels out."""
+    few, _ = callgrind([*argv, "10"])
+    many, text = callgrind([*argv, "110"])
+    return (many - few) / 100, text
+
+
+# What an independent C client needs (FACTS), in instructions; None: it was not measured there.
+SESSIONS = (("wrapper", "none", 0.57e6), ("wrapper", "lls", None), ("hdlc", "none", None), ("hdlc", "gmac", 4.3e6))
+
+
+def bench_sessions(build):
+    for framing, auth, yardstick in SESSIONS:
+        per, text = per_round([program(build, "dlms_session"), "-f", framing, "-a", auth])
+        trips = re.search(r"(\d+) round trips", text).group(1)
+        row("DLMS profile session, %s %s" % (framing, auth), "%.3f M instructions" % (per / 1e6),
+            "%.2f M, an independent C client" % (yardstick / 1e6) if yardstick else "(not measured there)",
+            "%.3f" % (per / yardstick) if yardstick else "-",
+            "callgrind, the client's side: associate, clock, capture objects, 96 rows, release; %s round trips" % trips)
+    tool = program(build, "dlms_push")
+    per, _ = per_round([tool])
+    text = subprocess.run([tool, "300000"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+    row("DLMS ciphered push", "%.1f k instructions" % (per / 1e3), "380 k, an independent C client", "%.3f" % (per / 380e3),
+        "unpack, open, decode; " + text)
+
+
+class Fleet:
+    """A simulated fleet on this machine and dlms_fleet against it."""
+
+    def __init__(self, build, *sim_args):
+        self.build, self.state = build, harness.scratch("fleet")
+        self.sim = harness.Simulator(build, self.state, "--addresses", "--from", "2026-10-01", "--to", "2026-10-02",
+                                     "--now", "2026-10-02T00:00:00Z", "--progress", "0", *sim_args)
+
+    def __enter__(self):
+        self.sim.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.sim.stop()
+        harness.remove(self.state)
+
+    def read(self, *args):
+        p = subprocess.run([program(self.build, "dlms_fleet"), "--fleet", self.sim.fleet_path, "--truth",
+                            self.sim.truth_path, "--from", "2026-10-01", "--to", "2026-10-02", "--timeout", "20000", *args],
+                           stdout=subprocess.PIPE, check=True)
+        return json.loads(p.stdout)
+
+
+def bench_concurrency(build):
+    """Bare sessions at once on one loop: what each holds, what each costs."""
+    cost = {}
+    with Fleet(build, "--dlms-wrapper", "10000", "--delay", "300") as fleet:
+        for at_once in (1000, 10000):
+            r = fleet.read("--core", "--visits", str(at_once))
+            cost[at_once] = r["cpu_s"] / r["completed"]
+            row("DLMS sessions at once: %d" % r["peak"], "%d bytes each" % r["heap_per_session"], "8192 bytes",
+                "%.2f" % (r["heap_per_session"] / 8192), "heap at the peak, pump and client; %.0f us of CPU a session, "
+                "300 ms a round trip, %d failed" % (cost[at_once] * 1e6, r["failed"]))
+    with Fleet(build, "--dlms-wrapper", "2000", "--delay", "300") as fleet:
+        r = fleet.read("--core", "--visits", "100")
+        cost[100] = r["cpu_s"] / r["completed"]
+    row("DLMS CPU a session, 10,000 at once", "%.0f us" % (cost[10000] * 1e6), "100 at once: %.0f us" % (cost[100] * 1e6),
+        "%.2f" % (cost[10000] / cost[100]), "one loop; 1,000 at once: %.0f us" % (cost[1000] * 1e6))
+
+
+def bench_sweep(build):
+    """A daily sweep over a slow link, and what it says of half a million meters."""
+    at_once = 1000
+    with Fleet(build, "--dlms-wrapper", "5000", "--dlms-hdlc", "5000", "--delay", "300") as fleet:
+        r = fleet.read("--visits", str(at_once), "--limit", "300")
+    trips, cpu = r["round_trips"] / r["visits"], r["cpu_s"] / r["visits"]
+    ideal = trips * 0.3 * r["meters"] / at_once
+    row("DLMS sweep of %d meters at 300 ms" % r["meters"], "%.1f s" % r["seconds"],
+        "round trips x 300 ms x meters / %d: %.1f s" % (at_once, ideal), "%.2f" % (r["seconds"] / ideal),
+        "%d read, %.1f round trips, %.0f us of CPU and %.1f KB a visit; %d values, %d lost, %d doubled"
+        % (r["done"], trips, cpu * 1e6, r["heap_per_session"] / 1024, r["checked"], r["lost"], r["doubled"]))
+    for trip_ms in (100, 300, 1000, 3000):
+        sessions = 500000 * trips * trip_ms / 1000 / 3600
+        row("500,000 meters in an hour at %d ms" % trip_ms, "%.0f visits at once" % (sessions + 1), "a core for an hour",
+            "%.3f" % (500000 * cpu / 3600), "extrapolated from the sweep: %.1f round trips, %.0f us of CPU, %.0f MB"
+            % (trips, cpu * 1e6, sessions * r["heap_per_session"] / 1e6))
+
+
 def bench_dlms(build):
-    """Instructions a session: the difference between many and few sessions, so start-up cancels out."""
-    tool = program(build, "dlms_session")
-    few, _ = callgrind([tool, "10"])
-    many, text = callgrind([tool, "110"])
-    per = (many - few) / 100
-    row("DLMS GMAC profile session", "%.3f M instructions" % (per / 1e6), "4.3 M, an independent C client",
-        "%.3f" % (per / 4.3e6), "callgrind, client and meter together: " + " ".join(text.split())[:120])
+    bench_sessions(build)
+    bench_concurrency(build)
+    bench_sweep(build)
 
 
 # ---- payloads ----

@@ -3,7 +3,7 @@
  * profile, release. One session is held with the server core and what the server said is recorded;
  * then @N client sessions are played against the record, so that the program's cost is theirs.
  *
- *     dlms_session [-f wrapper|hdlc] [-a none|gmac] [-i INFO] [-w WINDOW] [N]
+ *     dlms_session [-f wrapper|hdlc] [-a none|lls|gmac] [-i INFO] [-w WINDOW] [N]
  *
  * Instructions: valgrind --tool=callgrind --toggle-collect=play_session dlms_session 100
  */
@@ -191,7 +191,9 @@ int main(int argc, char **argv)
                         framing = strcmp(optarg, "hdlc") == 0 ? DLMS_FRAMING_HDLC
                                                               : DLMS_FRAMING_WRAPPER;
                 else if (opt == 'a')
-                        auth = strcmp(optarg, "gmac") == 0 ? METER_GMAC : METER_NONE;
+                        auth = strcmp(optarg, "gmac") == 0  ? METER_GMAC
+                               : strcmp(optarg, "lls") == 0 ? METER_LLS
+                                                            : METER_NONE;
                 else if (opt == 'i')
                         info = (uint16_t)atoi(optarg);
                 else if (opt == 'w')
@@ -214,8 +216,11 @@ int main(int argc, char **argv)
         printf("%s %s: %ld sessions, %.1f us each, %u round trips, %zu bytes from the meter, "
                "%zu bytes a session\n",
                framing == DLMS_FRAMING_HDLC ? "hdlc" : "wrapper",
-               auth == METER_GMAC ? "gmac" : "none", n, n ? seconds * 1e6 / (double)n : 0.0,
-               visit.client.round_trips, record.total, sizeof(struct dlms_client));
+               auth == METER_GMAC  ? "gmac"
+               : auth == METER_LLS ? "lls"
+                                   : "none",
+               n, n ? seconds * 1e6 / (double)n : 0.0, visit.client.round_trips, record.total,
+               sizeof(struct dlms_client));
         for (size_t i = 0; i < record.n; i++)
                 free(record.said[i].p);
         dlms_crypto_free(crypto);
