@@ -43,9 +43,7 @@ static enum verdict read_quantities(struct bill_case *c, struct rating_input *in
                 q[in->n_given].name = strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw" : key;
                 q[in->n_given].unit = strncmp(key, "import_", 7) == 0 ? key + 7 : key;
                 in->n_given++;
-                /* A peak is no energy, unless there is nothing else. */
-                if (strncmp(key, "import_", 7) == 0 || !*ret_billed ||
-                    strcmp(*ret_billed, "peak_kw") == 0)
+                if (!*ret_billed || unit_billed(key) > unit_billed(*ret_billed))
                         *ret_billed = key;
         }
         in->given = q;
@@ -105,6 +103,11 @@ static bool rounding_step(const char *text, json_t **ret)
         const char *nearest = strstr(text, "nearest 0.");
         char step[12];
 
+        if (strstr(text, "total to whole") || strstr(text, "bill to whole") ||
+            strstr(text, "rounded to whole")) {
+                *ret = json_string("1");
+                return true;
+        }
         if (!nearest || sscanf(nearest, "nearest %11[0-9.]", step) != 1)
                 return false;
         *ret = json_string(step);

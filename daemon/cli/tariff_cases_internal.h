@@ -61,3 +61,6 @@ bool rule_when_quantity(struct bill_case *c, const char *text, json_t *component
 /* tariff_cases_unit.c: the quantity that is billed in @unit, "" = what the case bills; NULL when
  * the usage has nothing that could be meant. */
 const char *unit_quantity(struct mapping *m, const char *unit);
+/* How likely a usage member of this name is what the case bills: 3 drawn from the network, 2 energy
+ * or volume, 1 a plain count, 0 anything else (a peak, a number of people). */
+int unit_billed(const char *name);

@@ -37,7 +37,7 @@ static bool is_known(const char *list, const char *word)
 {
         size_t n = strlen(word);
 
-        for (const char *p = strstr(list, word); p; p = strstr(p + 1, word))
+        for (const char *p = n ? strstr(list, word) : NULL; p; p = strstr(p + 1, word))
                 if ((p == list || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0'))
                         return true;
         return false;
@@ -240,48 +240,60 @@ static enum verdict map_tiered(struct mapping *m, json_t *o)
         return finish(m, to, v);
 }
 
-/* Prices by name, each for a quantity of that name: "kwh:peak", "kwh_peak", "peak_kwh", "peak". */
+/* The usage member that is the part @name of something: "peak", "kwh:peak", "kwh_peak",
+ * "peak_kwh". */
+static const char *named_part(struct mapping *m, const char *name)
+{
+        size_t n = strlen(name);
+        const char *key;
+        json_t *v;
+
+        json_object_foreach(m->c->usage, key, v)
+        {
+                const char *at = strstr(key, name);
+
+                if (json_is_number(v) && at && (at == key || at[-1] == '_' || at[-1] == ':') &&
+                    (!at[n] || at[n] == '_'))
+                        return key;
+        }
+        return NULL;
+}
+
+/* Prices by name, each for a quantity of that name. */
 static enum verdict map_named_rates(struct mapping *m, json_t *o, json_t *rates)
 {
-        const char *code = case_member(o, "code"), *unit = case_member(o, "unit"), *key;
-        json_t *v;
+        const char *code = case_member(o, "code"), *key;
+        json_t *v, *to, *tiers;
 
         json_object_foreach(rates, key, v)
         {
-                char name[100] = "", line[100];
-                const char *base = *unit ? unit : m->quantity ? m->quantity : "kwh";
-                int n = (int)strcspn(base, ":");
-                json_t *to;
+                const char *name = named_part(m, key);
+                enum verdict verdict = CASE_PASS;
+                char line[100];
 
-                for (size_t i = 0; i < 5 && !json_object_get(m->c->usage, name); i++) {
-                        if (i == 4)
-                                return case_unsupported(m->c, "no usage for the rate %s", key);
-                        if (i == 3)
-                                snprintf(name, sizeof(name), "%s", key);
-                        else if (i == 2)
-                                snprintf(name, sizeof(name), "%s_%.*s", key, n, base);
-                        else if (i == 1)
-                                snprintf(name, sizeof(name), "%.*s_%s", n, base, key);
-                        else
-                                snprintf(name, sizeof(name), "%.*s:%s", n, base, key);
-                }
+                if (!name)
+                        return case_unsupported(m->c, "no usage for the rate %s", key);
                 snprintf(line, sizeof(line), "%s_%s", *code ? code : "rate", key);
                 to = json_pack("{s:s, s:s, s:s}", "type", "energy", "code", line, "quantity", name);
-                if (json_is_array(v))
-                        json_object_set(to, "tiers", v);
-                else
+                if (json_is_array(v)) {
+                        verdict = map_tier_list(m, v, &tiers);
+                        json_object_set_new(to, "tiers", tiers);
+                } else {
                         json_object_set(to, "rate", v);
-                if (add(m, to) != CASE_PASS)
-                        return CASE_FAIL;
+                }
+                verdict = finish(m, to, verdict);
+                if (verdict != CASE_PASS)
+                        return verdict;
         }
         return CASE_PASS;
 }
 
 static enum verdict map_rate(struct mapping *m, json_t *o)
 {
-        json_t *rates = json_object_get(o, "rates");
+        json_t *rates = json_object_get(o, "rates") ? json_object_get(o, "rates")
+                                                    : json_object_get(o, "prices");
         json_t *to;
-        enum verdict v = check_members(m, o, "rate rates unit minimum_quantity when");
+        enum verdict v = check_members(m, o, "rate rates prices unit minimum_quantity when");
 
         if (v == CASE_PASS && json_is_object(rates))
                 return map_named_rates(m, o, rates);
@@ -339,10 +351,21 @@ static enum verdict map_net_energy(struct mapping *m, json_t *o)
 /* A fixed charge for each of something that is counted: pumps, lamps, connections. */
 static bool counted_per(struct mapping *m, json_t *o, json_t *to)
 {
+        static const char *const loads[] = { "sanctioned_load_kw", "connected_load_kw",
+                                             "contracted_kw", "kw" };
         const char *per = case_member(o, "per");
 
-        if (!*per || is_known("bill month day kw kw_month household", per) ||
-            !json_is_number(json_object_get(m->c->usage, per)))
+        if (!*per || is_known("bill month day household", per))
+                return false;
+        if (is_known("kw kw_month", per)) {
+                for (size_t i = 0; i < sizeof(loads) / sizeof(*loads); i++)
+                        if (!json_object_get(m->c->usage, "contract_kw") &&
+                            json_object_get(m->c->usage, loads[i]))
+                                per = loads[i];
+                if (is_known("kw_month", per) || json_object_get(m->c->usage, "contract_kw"))
+                        return false;
+        }
+        if (!json_is_number(json_object_get(m->c->usage, per)))
                 return false;
         json_object_set_new(to, "type", json_string("energy"));
         json_object_set_new(to, "quantity", json_string(per));
@@ -363,6 +386,9 @@ static enum verdict map_fixed(struct mapping *m, json_t *o)
                 copy(to, o, "amount", "amount");
                 copy(to, o, "by_month", "by_month");
                 copy(to, o, "per", "per");
+                if (is_known("kw kw_month", case_member(o, "per")) &&
+                    !json_object_get(m->c->usage, "contract_kw"))
+                        v = case_unsupported(m->c, "a charge per kW without contract_kw");
                 if (v == CASE_PASS && *proration && strcmp(proration, "none") != 0 &&
                     strcmp(case_member(o, "per"), "day") != 0 &&
                     !rule_proration(m->c, proration, to))
@@ -388,17 +414,39 @@ static enum verdict map_percent(struct mapping *m, json_t *o)
         return finish(m, to, v);
 }
 
+/* A demand that stands in the usage ready to be billed, in kVA or under a name of its own. */
+static bool demand_by_name(struct mapping *m, json_t *o, json_t *to)
+{
+        static const char *const names[] = { "billing_demand_kw", "demand_kw",      "max_demand_kw",
+                                             "billing_kw",        "demand_kva",     "peak_kva",
+                                             "max_demand_kva",    "billing_kva",    "kva",
+                                             "kw",                "maximum_demand_kva",
+                                             "maximum_demand_kw", "md_kw",          "md_kva" };
+
+        if (json_object_get(m->c->usage, "peak_kw") ||
+            json_object_get(m->c->usage, "monthly_peak_kw") || *case_member(o, "proration"))
+                return false;
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+                if (json_is_number(json_object_get(m->c->usage, names[i]))) {
+                        json_object_set_new(to, "type", json_string("energy"));
+                        json_object_set_new(to, "quantity", json_string(names[i]));
+                        return true;
+                }
+        return false;
+}
+
 static enum verdict map_demand(struct mapping *m, json_t *o)
 {
         const char *proration = case_member(o, "proration");
         json_t *to, *rates = json_object_get(o, "rates"), *tiers;
+        bool peak = true;
         enum verdict v = check_members(m, o, "rate rates tiers measures_peak proration unit");
 
-        if (v == CASE_PASS && json_is_object(rates)) {
-                m->quantity = "peak_kw";
+        if (v == CASE_PASS && json_is_object(rates))
                 return map_named_rates(m, o, rates);
-        }
         to = begin(o, "demand", "demand");
+        if (demand_by_name(m, o, to))
+                peak = false;
         copy(to, o, "rate", "rate");
         if (json_object_get(o, "tiers")) {
                 if (v == CASE_PASS)
@@ -408,7 +456,7 @@ static enum verdict map_demand(struct mapping *m, json_t *o)
         }
         if (v == CASE_PASS && *proration && !rule_proration(m->c, proration, to))
                 v = case_unsupported(m->c, "proration \"%s\" of a demand charge", proration);
-        if (!m->demand)
+        if (!m->demand && peak)
                 m->demand = json_object();
         return finish(m, to, v);
 }
@@ -591,6 +639,7 @@ static enum verdict map_rebate(struct mapping *m, json_t *o)
 static enum verdict map_band_fixed(struct mapping *m, json_t *o)
 {
         json_t *to = begin(o, "band_fixed", "band"), *tiers,
+               *proration = json_object_get(m->c->tariff, "proration"),
                *bands = json_object_get(o, "bands") ? json_object_get(o, "bands")
                                                     : json_object_get(o, "tiers");
         enum verdict v = check_members(m, o, "bands tiers unit when");
@@ -602,7 +651,7 @@ static enum verdict map_band_fixed(struct mapping *m, json_t *o)
                 json_object_set_new(to, "tiers", tiers);
         }
         if (v == CASE_PASS)
-                v = map_limits(m, "bands", to);
+                v = map_limits(m, *case_member(proration, "bands") ? "bands" : "tier_limits", to);
         return finish(m, to, v);
 }
 
@@ -672,7 +721,7 @@ static enum verdict map_one(struct mapping *m, json_t *o)
                 const char *types;
                 enum verdict (*map)(struct mapping *m, json_t *o);
         } types[] = { { "tiered block_rate", map_tiered },
-                      { "rate flat_rate volumetric", map_rate },
+                      { "rate flat_rate volumetric tou time_of_use", map_rate },
                       { "fixed service_charge", map_fixed },
                       { "percent tax surcharge", map_percent },
                       { "demand demand_tou", map_demand },
