@@ -123,8 +123,8 @@ const char *unit_quantity(struct mapping *m, const char *unit)
                 if (have && have->dimension == want->dimension &&
                     (strncmp(key, "import_", 7) == 0 || !m->quantity ||
                      strcmp(key, m->quantity) == 0 || want->dimension == DIM_POWER))
-                        return convert(m, strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw"
-                                                                      : key,
+                        return convert(m,
+                                       strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw" : key,
                                        have, want);
         }
         have = m->quantity ? unit_named(m->quantity) : NULL;

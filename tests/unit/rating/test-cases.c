@@ -170,5 +170,6 @@ static void knows_rules_in_other_words(void)
 }
 
 HR_TESTS("tariff cases", { "finds what is wrong", finds_what_is_wrong },
-         { "knows rules in other words", knows_rules_in_other_words }, { "words", words }, { "published", published },
-         { "derived", derived }, { "water", water }, { "engine", engine })
+         { "knows rules in other words", knows_rules_in_other_words }, { "words", words },
+         { "published", published }, { "derived", derived }, { "water", water },
+         { "engine", engine })
