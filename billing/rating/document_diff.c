@@ -81,14 +81,15 @@ static json_t *find(json_t *list, const char *name, size_t *ret_at)
         return NULL;
 }
 
+/* Each entry has a name of its own. */
 static bool all_named(json_t *list)
 {
         json_t *v;
-        size_t i;
+        size_t i, at;
 
         json_array_foreach(list, i, v)
         {
-                if (!name_of(v))
+                if (!name_of(v) || (find(list, name_of(v), &at) && at != i))
                         return false;
         }
         return json_array_size(list) > 0;

@@ -55,10 +55,27 @@ void json_locate(const char *json, size_t n, const char *path, int *ret_line, in
 /* Adds them to the error. */
 void jdoc_place(struct jdoc *d, const char *json, size_t n);
 
+/* Members every component may have. */
+#define JDOC_COMMON "type|code|text|unit|from|versions|tax|subtract|when|note"
+
 /* load_component.c */
 struct component *load_component(struct jdoc *d, struct rating_tariff *t, json_t *o, bool nested);
-void load_demand(struct jdoc *d, struct rating_tariff *t, json_t *o, struct demand *ret);
 void need_quantity(struct jdoc *d, struct rating_tariff *t, const char *name);
+/* load_demand.c */
+void load_demand(struct jdoc *d, struct rating_tariff *t, json_t *o, struct demand *ret);
+void load_demand_charge(struct jdoc *d, struct rating_tariff *t, json_t *o, struct component *c);
+void load_month_amounts(struct jdoc *d, json_t *o, struct component *c);
+void load_proration(struct jdoc *d, json_t *o, struct component *c);
+/* load_tiers.c */
+const char *load_quantity(struct jdoc *d, struct rating_tariff *t, json_t *o); /* NULL = default */
+int load_schedule_ref(struct jdoc *d, struct rating_tariff *t, json_t *o);     /* -1 = none */
+void load_tier_list(struct jdoc *d, json_t *list, bool nested, struct tiers *ret);
+void load_tiers_or_rate(struct jdoc *d, json_t *o, const char *key, struct tiers *ret);
+void load_prices(struct jdoc *d, struct rating_tariff *t, json_t *o, struct component *c);
+void load_check_pool(struct jdoc *d, const struct rating_tariff *t, const struct component *c);
+void load_days(struct jdoc *d, json_t *o, const char *key, struct decimal *ret_days,
+               struct decimal *ret_times);
+void load_scale(struct jdoc *d, json_t *o, struct limit_scale *ret);
 /* load_calendar.c */
 void load_calendar(struct jdoc *d, struct rating_tariff *t, json_t *root);
 /* input.c */

@@ -148,11 +148,11 @@ struct component {
         int64_t from_day;       /* price valid from; INT64_MIN = ever */
         struct component *next; /* later price of the same component; borrowed */
 
-        const char *quantity;            /* NULL = the commodity's */
-        const char *index;               /* price comes from this index × rate */
+        const char *quantity; /* NULL = the commodity's */
+        const char *index;    /* price comes from this index × rate */
         struct condition when;
         struct decimal least; /* at least this much is billed; scaled like a tier's limit */
-        int schedule;                    /* -1 = none */
+        int schedule;         /* -1 = none */
         struct tiers tiers[MAX_PERIODS]; /* by price period; [0] without schedule */
         bool volume;                     /* one tier's price for everything */
         bool pooled;                     /* tiers filled on the periods' total, shared pro rata */
@@ -164,7 +164,7 @@ struct component {
         enum fixed_per per;
         enum proration proration;
         struct decimal proration_days, proration_times; /* days / times of the full amount */
-        struct decimal amount; /* fixed, package, minimum, given */
+        struct decimal amount;                          /* fixed, package, minimum, given */
         struct decimal by_month[12];
         bool has_by_month;
 
@@ -175,9 +175,9 @@ struct component {
         unsigned n_of;
         bool per_line, tax;
 
-        bool own_demand;     /* demand: its own peak, not the tariff's billing demand */
-        bool billing_peak;   /* demand by price period: the periods that count for the billing demand
-                                are charged for it, the others for their own peak */
+        bool own_demand;   /* demand: its own peak, not the tariff's billing demand */
+        bool billing_peak; /* demand by price period: the periods that count for the billing demand
+                              are charged for it, the others for their own peak */
         bool tiers_by_month; /* demand: tiers[month - 1] */
         struct demand demand;
 
@@ -187,9 +187,9 @@ struct component {
         struct component *slab_next;
 
         struct decimal pf_target, pf_floor, pf_floor_pct, pf_step_pct, pf_cap;
-        int pf_digits;       /* of the percentage */
-        int pf_round;        /* digits the power factor itself is rounded to; -1 = none */
-        bool pf_step;        /* tiers[0] is a table of percentages when it has rows */
+        int pf_digits; /* of the percentage */
+        int pf_round;  /* digits the power factor itself is rounded to; -1 = none */
+        bool pf_step;  /* tiers[0] is a table of percentages when it has rows */
 
         bool annual; /* minimum counted over the calendar year */
         struct net net;
@@ -232,7 +232,7 @@ struct rating_tariff {
         const char *valid_from, *valid_to; /* dates or NULL */
         int minor_digits;
         enum decimal_round rounding;
-        bool round_lines; /* false: lines shown rounded, the exact total rounded once */
+        bool round_lines;          /* false: lines shown rounded, the exact total rounded once */
         struct decimal round_step; /* the total in multiples of this; zero = minor units */
         struct schedule *schedule[MAX_SCHEDULES];
         unsigned n_schedules;
@@ -340,7 +340,14 @@ int charge_energy(struct run *run, const struct component *c, const struct span 
 /* netting.c */
 int charge_net(struct run *run, const struct component *c, const struct span *s);
 
+/* power_factor.c */
+int charge_power_factor(struct run *run, const struct component *c, const struct span *s);
+
 /* charge.c */
+/* Sum of the first @n lines that the component is on. */
+int base_of(struct run *run, const struct component *c, size_t n, struct decimal *ret);
+int percent_line(struct run *run, const struct component *c, const struct span *s,
+                 const char *suffix, struct decimal base, struct decimal pct);
 /* Whether the component's condition holds; *@ret untouched on failure. */
 int condition_holds(struct run *run, const struct component *c, const struct span *s, bool *ret);
 int charge_component(struct run *run, const struct component *c, const struct span *s);

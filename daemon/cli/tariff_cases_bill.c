@@ -5,8 +5,6 @@
 #include "civil.h"
 #include "tariff_cases_internal.h"
 
-enum { MAX_GIVEN = 16, SOME_DAY = 20089 /* 2025-01-01 */ };
-
 /* ---- what was used ---- */
 
 /* Members of usage that are no quantities. */
@@ -27,8 +25,8 @@ static bool describes(const char *key)
 
 /* Every plain number is a quantity of its own name. Where a site has several energies, the one
  * drawn from the network is what is billed. */
-static enum verdict read_quantities(struct bill_case *c, struct rating_input *in,
-                                    struct rating_quantity *q, const char **ret_billed)
+enum verdict case_quantities(struct bill_case *c, struct rating_input *in,
+                             struct rating_quantity *q, const char **ret_billed)
 {
         const char *key;
         json_t *v;
@@ -43,9 +41,7 @@ static enum verdict read_quantities(struct bill_case *c, struct rating_input *in
                 q[in->n_given].name = strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw" : key;
                 q[in->n_given].unit = strncmp(key, "import_", 7) == 0 ? key + 7 : key;
                 in->n_given++;
-                /* A peak is no energy, unless there is nothing else. */
-                if (strncmp(key, "import_", 7) == 0 || !*ret_billed ||
-                    strcmp(*ret_billed, "peak_kw") == 0)
+                if (!*ret_billed || unit_billed(key) > unit_billed(*ret_billed))
                         *ret_billed = key;
         }
         in->given = q;
@@ -105,6 +101,11 @@ static bool rounding_step(const char *text, json_t **ret)
         const char *nearest = strstr(text, "nearest 0.");
         char step[12];
 
+        if (strstr(text, "total to whole") || strstr(text, "bill to whole") ||
+            strstr(text, "rounded to whole")) {
+                *ret = json_string("1");
+                return true;
+        }
         if (!nearest || sscanf(nearest, "nearest %11[0-9.]", step) != 1)
                 return false;
         *ret = json_string(step);
@@ -119,9 +120,9 @@ static enum verdict read_rounding(struct bill_case *c, json_t *document)
         bool lines = whole || strstr(text, "each line") || strstr(text, "per line") || !*text;
         bool total = strstr(text, "unrounded") || strncmp(text, "none", 4) == 0 ||
                      strncmp(text, "total", 5) == 0 || strncmp(text, "bill ", 5) == 0;
-        const char *mode = strstr(text, "half-even") || strstr(text, "half even")    ? "half_even"
+        const char *mode = strstr(text, "half-even") || strstr(text, "half even") ? "half_even"
                            : strstr(text, "truncat") || strstr(text, "round down") ||
-                                             strstr(text, "rounded down")
+                                           strstr(text, "rounded down")
                                    ? "down"
                            : strstr(text, "round up") || strstr(text, "rounded up") ? "up"
                                                                                     : "half_up";
@@ -137,7 +138,7 @@ static enum verdict read_rounding(struct bill_case *c, json_t *document)
         return CASE_PASS;
 }
 
-static json_t *begin_document(struct bill_case *c, const char *quantity)
+json_t *case_document(struct bill_case *c, const char *quantity)
 {
         json_t *d = json_pack("{s:s, s:s, s:s}", "schema", "headrace-tariff-v1", "code", c->id,
                               "commodity", "any");
@@ -314,11 +315,11 @@ static enum verdict run_year(struct bill_case *c, const struct rating_tariff *t,
         return v == CASE_PASS ? compare_total(c, total) : v;
 }
 
-static enum verdict make_document(struct bill_case *c, struct rating_input *in,
-                                  const char *billed, json_t **ret)
+static enum verdict make_document(struct bill_case *c, struct rating_input *in, const char *billed,
+                                  json_t **ret)
 {
         struct mapping m = { .c = c, .in = in, .quantity = billed, .components = json_array() };
-        json_t *document = begin_document(c, billed);
+        json_t *document = case_document(c, billed);
         enum verdict v = map_components(&m, json_object_get(c->tariff, "components"));
 
         *ret = document;
@@ -338,7 +339,7 @@ enum verdict case_components_load(struct bill_case *c, struct rating_tariff **re
         struct rating_input in = { 0 };
         const char *billed = NULL;
         json_t *document;
-        enum verdict v = read_quantities(c, &in, quantities, &billed);
+        enum verdict v = case_quantities(c, &in, quantities, &billed);
 
         if (v != CASE_PASS)
                 return v;
@@ -356,7 +357,7 @@ enum verdict case_components(struct bill_case *c)
         struct rating_tariff *t = NULL;
         const char *billed = NULL;
         json_t *document, *peaks = json_object_get(c->usage, "monthly_peak_kw");
-        enum verdict v = read_quantities(c, &in, quantities, &billed);
+        enum verdict v = case_quantities(c, &in, quantities, &billed);
 
         if (v == CASE_PASS)
                 v = read_dates(c, &in);
@@ -370,221 +371,4 @@ enum verdict case_components(struct bill_case *c)
         rating_tariff_free(t);
         json_decref(document);
         return v;
-}
-
-/* ---- rules without components ---- */
-
-/* "hcf*2.83*1.02264*CV/3.6": names of usage and numbers, multiplied and divided. */
-static enum verdict product_rule(struct bill_case *c, const char *text, json_t **ret)
-{
-        json_t *multiply = json_array(), *divide = json_array();
-        char op = '*', word[40];
-        const char *p = text;
-
-        *ret = json_pack("{s:o, s:o}", "multiply", multiply, "divide", divide);
-        while (*p) {
-                size_t n = strcspn(p, "*/");
-                struct decimal d;
-
-                if (n == 0 || n >= sizeof(word))
-                        return case_unsupported(c, "rule \"%s\"", text);
-                for (size_t i = 0; i < n; i++)
-                        word[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
-                word[n] = '\0';
-                if (decimal_parse(word, &d) < 0 && !json_object_get(c->usage, word))
-                        return case_unsupported(c, "rule \"%s\": %s is not in the usage", text,
-                                                word);
-                json_array_append_new(op == '*' ? multiply : divide, json_string(word));
-                p += n;
-                if (*p && (op = *p++, !*p))
-                        return case_unsupported(c, "rule \"%s\"", text);
-        }
-        return CASE_PASS;
-}
-
-/* The one expected member that is a number, against the value of a product. */
-static enum verdict run_product(struct bill_case *c, const char *text)
-{
-        struct rating_quantity quantities[MAX_GIVEN];
-        struct rating_input in = { .from_day = SOME_DAY, .to_day = SOME_DAY + 30 };
-        const char *billed, *key;
-        struct rating_tariff *t = NULL;
-        struct rating_error err = { 0 };
-        struct rating_result r;
-        json_t *document, *product, *v;
-        struct decimal want;
-        enum verdict verdict = read_quantities(c, &in, quantities, &billed);
-
-        /* Days are a quantity here. */
-        if (case_number(json_object_get(c->usage, "days"), &quantities[in.n_given].value)) {
-                quantities[in.n_given].name = quantities[in.n_given].unit = "days";
-                in.n_given++;
-        }
-        if (verdict != CASE_PASS)
-                return verdict;
-        document = begin_document(c, "result");
-        verdict = product_rule(c, text, &product);
-        json_object_set_new(document, "quantities", json_pack("{s:o}", "result", product));
-        json_object_set_new(document, "minor_digits", json_integer(8));
-        json_object_set_new(document, "components",
-                            json_pack("[{s:s, s:s, s:s}]", "type", "given", "code", "result",
-                                      "quantity", "result"));
-        if (verdict == CASE_PASS)
-                verdict = case_load(c, document, &t);
-        if (verdict == CASE_PASS && rating_run(t, &in, &r, &err))
-                verdict = case_fail(c, "not rated: %s", err.text);
-        if (verdict == CASE_PASS) {
-                json_object_foreach(c->expected, key, v)
-                {
-                        if (case_number(v, &want) && !case_near(c, want, r.lines[0].exact))
-                                verdict = case_fail(c, "%s should be %s, is %s", key,
-                                                    case_text(c, want),
-                                                    case_text(c, r.lines[0].exact));
-                }
-                rating_result_deinit(&r);
-        }
-        rating_tariff_free(t);
-        json_decref(document);
-        return verdict;
-}
-
-/* "k%=(0.9/cosphi-1)*100 rounded to 2 decimals; 0 from 0.90; below 0.60 use 52.54" */
-static enum verdict run_power_factor(struct bill_case *c, const char *text)
-{
-        char target[16], from[16], floor[16], pct[16];
-        json_t *list = json_object_get(c->usage, "cosphi"),
-               *want = json_object_get(c->expected, "k_percent"), *v;
-        json_t *document;
-        struct rating_tariff *t = NULL;
-        enum verdict verdict;
-        int digits, n = 0;
-        size_t i;
-
-        if (sscanf(text,
-                   "k%%=(%15[0-9.]/cosphi-1)*100 rounded to %d decimals; 0 from %15[0-9.]; below "
-                   "%15[0-9.] use %15[0-9.]%n",
-                   target, &digits, from, floor, pct, &n) != 5 ||
-            text[n] || !list || !want)
-                return case_unsupported(c, "formula \"%s\"", text);
-        document = begin_document(c, NULL);
-        json_object_set_new(document, "minor_digits", json_integer(4));
-        json_object_set_new(document, "components",
-                            json_pack("[{s:s, s:s, s:i}, {s:s, s:s, s:s, s:s, s:i, s:s, s:s}]",
-                                      "type", "given", "code", "base", "amount", 100, "type",
-                                      "power_factor", "code", "k", "quantity", "cosphi", "target",
-                                      target, "digits", digits, "floor", floor, "floor_pct", pct));
-        verdict = case_load(c, document, &t);
-        json_decref(document);
-        json_array_foreach(list, i, v)
-        {
-                struct rating_quantity q = { .name = "cosphi", .unit = "" };
-                struct rating_input in = {
-                        .from_day = SOME_DAY, .to_day = SOME_DAY + 30, .given = &q, .n_given = 1
-                };
-                struct rating_error err = { 0 };
-                struct rating_result r;
-                struct decimal w;
-
-                if (verdict != CASE_PASS)
-                        break;
-                if (!case_number(v, &q.value) || !case_number(json_array_get(want, i), &w))
-                        verdict = case_unsupported(
-                                c, "formula without one expected number for each cosphi");
-                else if (rating_run(t, &in, &r, &err))
-                        verdict = case_fail(c, "cosphi %s not rated: %s", case_text(c, q.value),
-                                            err.text);
-                else {
-                        /* On a base of 100 the amount is the percentage. */
-                        if (!case_near(c, w, r.lines[1].exact))
-                                verdict = case_fail(c, "cosphi %s: k should be %s, is %s",
-                                                    case_text(c, q.value), case_text(c, w),
-                                                    case_text(c, r.lines[1].exact));
-                        rating_result_deinit(&r);
-                }
-        }
-        rating_tariff_free(t);
-        return verdict;
-}
-
-static enum verdict check_shares(struct bill_case *c, const struct rating_result *r)
-{
-        json_t *factors = json_object_get(c->expected, "factors");
-        json_t *amounts = json_object_get(c->expected, "on_base_100");
-        size_t n = r->n_lines - 1;
-        struct decimal want, share;
-
-        if (n != (size_t)json_integer_value(json_object_get(c->expected, "lines")))
-                return case_fail(
-                        c, "%zu lines instead of %lld", n,
-                        (long long)json_integer_value(json_object_get(c->expected, "lines")));
-        for (size_t i = 0; i < n; i++) {
-                const struct rating_line *l = &r->lines[i + 1];
-
-                if (decimal_div(l->quantity, decimal_int(100), 12, DECIMAL_HALF_EVEN, &share) < 0)
-                        return case_fail(c, "line %zu is too large", i + 1);
-                if (case_number(json_array_get(factors, i), &want) && !case_near(c, want, share))
-                        return case_fail(c, "line %zu: factor should be %s, is %s", i + 1,
-                                         case_text(c, want), case_text(c, share));
-                if (case_number(json_array_get(amounts, i), &want) && !case_near(c, want, l->exact))
-                        return case_fail(c, "line %zu should be %s, is %s", i + 1,
-                                         case_text(c, want), case_text(c, l->exact));
-        }
-        return CASE_PASS;
-}
-
-/* A percentage that changes inside the period, on a base of 100. */
-static enum verdict run_percent_versions(struct bill_case *c, json_t *versions)
-{
-        json_t *period = json_object_get(c->usage, "calc_period"), *percent, *later, *document;
-        const char *from = json_string_value(json_array_get(period, 0)),
-                   *to = json_string_value(json_array_get(period, 1));
-        struct rating_input in = { 0 };
-        struct rating_tariff *t = NULL;
-        struct rating_error err = { 0 };
-        struct rating_result r;
-        enum verdict v;
-
-        if (!from || !to || civil_parse_date(from, &in.from_day) < 0 ||
-            civil_parse_date(to, &in.to_day) < 0 || json_array_size(versions) == 0)
-                return case_unsupported(c, "percent_versions without calc_period of two dates");
-        in.to_day++;
-        percent = json_deep_copy(json_array_get(versions, 0));
-        later = json_deep_copy(versions);
-        json_array_remove(later, 0);
-        json_object_set_new(percent, "type", json_string("percent"));
-        json_object_set_new(percent, "code", json_string("percent"));
-        json_object_set_new(percent, "versions", later);
-        document = begin_document(c, NULL);
-        json_object_set_new(document, "minor_digits", json_integer(8));
-        json_object_set_new(document, "components",
-                            json_pack("[{s:s, s:s, s:i}, o]", "type", "given", "code", "base",
-                                      "amount", 100, percent));
-        v = case_load(c, document, &t);
-        json_decref(document);
-        if (v == CASE_PASS && rating_run(t, &in, &r, &err))
-                v = case_fail(c, "not rated: %s", err.text);
-        else if (v == CASE_PASS) {
-                v = check_shares(c, &r);
-                rating_result_deinit(&r);
-        }
-        rating_tariff_free(t);
-        return v;
-}
-
-enum verdict case_rule(struct bill_case *c)
-{
-        json_t *versions = json_object_get(c->tariff, "percent_versions");
-        const char *conversion = case_member(c->tariff, "conversion"),
-                   *formula = case_member(c->tariff, "formula");
-        const char *factor = case_member(json_object_get(c->tariff, "proration"), "factor");
-
-        if (versions)
-                return run_percent_versions(c, versions);
-        if (*conversion)
-                return run_product(c, conversion);
-        if (*factor)
-                return run_product(c, factor);
-        if (*formula)
-                return run_power_factor(c, formula);
-        return case_unsupported(c, "a tariff without components or a rule known here");
 }

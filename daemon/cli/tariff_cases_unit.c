@@ -50,6 +50,22 @@ static const struct unit *unit_named(const char *name)
         return best;
 }
 
+int unit_billed(const char *name)
+{
+        static const char counts[] =
+                " units unit usage quantity consumption seconds minutes calls count volume ";
+        const struct unit *u = unit_named(name);
+        char padded[60];
+
+        snprintf(padded, sizeof(padded), " %.50s ", name);
+        if (strncmp(name, "import_", 7) == 0)
+                return 3;
+        if (u && u->dimension != DIM_POWER && strncmp(name, "export", 6) != 0 &&
+            strncmp(name, "gener", 5) != 0)
+                return 2;
+        return strstr(counts, padded) ? 1 : 0;
+}
+
 static void lower(const char *text, char out[static 40])
 {
         size_t n = 0;
@@ -85,7 +101,14 @@ const char *unit_quantity(struct mapping *m, const char *unit)
         const struct unit *want, *have;
         const char *key;
         json_t *v;
+        const char *currency = case_member(m->c->json, "currency");
+        size_t n = strlen(currency);
 
+        /* "USD/kWh" is kWh; a price in another money is not read as one in the case's. */
+        if (n && strncmp(unit, currency, n) == 0 && unit[n] == '/')
+                unit += n + 1;
+        if (strchr(unit, '/'))
+                return NULL;
         lower(unit, name);
         if (!*name)
                 return m->quantity;
@@ -100,8 +123,8 @@ const char *unit_quantity(struct mapping *m, const char *unit)
                 if (have && have->dimension == want->dimension &&
                     (strncmp(key, "import_", 7) == 0 || !m->quantity ||
                      strcmp(key, m->quantity) == 0 || want->dimension == DIM_POWER))
-                        return convert(m, strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw"
-                                                                      : key,
+                        return convert(m,
+                                       strcmp(key, "peak_kw") == 0 ? "energy.import:peak_kw" : key,
                                        have, want);
         }
         have = m->quantity ? unit_named(m->quantity) : NULL;

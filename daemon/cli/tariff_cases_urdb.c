@@ -8,7 +8,12 @@
 #include "import.h"
 #include "tariff_cases_internal.h"
 
-enum { YEAR = 2018, YEAR_HOURS = 8760, SCALE = 9 /* series in 10^-9 kWh */ };
+enum {
+        YEAR = 2018,
+        YEAR_HOURS = 8760,
+        PER_HOUR = 12 /* at most, 5 minutes */,
+        SCALE = 9 /* series in 10^-9 kWh */
+};
 
 /* ---- the document ---- */
 
@@ -16,7 +21,8 @@ enum { YEAR = 2018, YEAR_HOURS = 8760, SCALE = 9 /* series in 10^-9 kWh */ };
 enum verdict case_urdb_load(struct bill_case *c, struct rating_tariff **ret)
 {
         const char *currency = case_member(c->json, "currency");
-        struct import_options options = { .code = "URDB", .currency = *currency ? currency : "XXX" };
+        struct import_options options = { .code = "URDB",
+                                          .currency = *currency ? currency : "XXX" };
         struct rating_error err = { 0 };
         json_t *document;
         enum verdict v;
@@ -59,7 +65,7 @@ static enum verdict read_year(struct bill_case *c, const char *member, struct de
                               struct year *ret)
 {
         const char *name = case_member(c->usage, member);
-        size_t cap = 4 * YEAR_HOURS, rows = 0;
+        size_t cap = PER_HOUR * YEAR_HOURS, rows = 0;
         char path[1024], line[64];
         int64_t per_hour;
         FILE *f;
@@ -81,8 +87,8 @@ static enum verdict read_year(struct bill_case *c, const char *member, struct de
         if (rows % YEAR_HOURS != 0 || rows == 0 || rows > cap || !ret->value ||
             !fgets(line, sizeof(line), f)) {
                 fclose(f);
-                return case_unsupported(c, "usage file %s of %zu rows; 8760 or 35040 are known",
-                                        path, rows);
+                return case_unsupported(
+                        c, "usage file %s of %zu rows; 8760 times 1 to 12 are known", path, rows);
         }
         per_hour = (int64_t)(rows / YEAR_HOURS);
         while (ret->n < rows && fgets(line, sizeof(line), f)) {
@@ -285,9 +291,9 @@ static enum verdict compare_credits(struct bill_case *c, const char *which, json
                 v = compare_months(c, which, credits, applied[i], have->applied);
         if (v == CASE_PASS)
                 v = compare_months(c, which, credits, "true_up_credits", have->true_up);
-        return v == CASE_PASS ? compare_months(c, which, credits, "charge_w_sys_ec_gross",
-                                               have->gross)
-                              : v;
+        return v == CASE_PASS
+                       ? compare_months(c, which, credits, "charge_w_sys_ec_gross", have->gross)
+                       : v;
 }
 
 static enum verdict compare_year(struct bill_case *c, const char *which, const struct months *have)
@@ -319,7 +325,7 @@ static enum verdict run_years(struct bill_case *c, const struct rating_tariff *t
                               struct year *gen)
 {
         bool two_meters = strcmp(case_member(c->tariff, "metering"), "buy_all_sell_all") == 0;
-        struct year none = { calloc(4 * YEAR_HOURS, sizeof(int64_t)), load->n };
+        struct year none = { calloc(PER_HOUR * YEAR_HOURS, sizeof(int64_t)), load->n };
         struct months out;
         enum verdict v;
 

@@ -244,6 +244,30 @@ class Maker:
             doc["components"].append(self.component("c%d" % k, ["c%d" % i for i in range(k)]))
         return doc, inp
 
+    def make_splittable(self):
+        """A tariff whose bill over a period is that of its parts: no tiers, peaks or minimums."""
+        r = self.r
+        self.start = dt.date(2026, r.randint(1, 12), r.randint(1, 28))
+        self.days, self.series = r.randint(2, 12), True
+        self.periods = ["peak", "off"]
+        zone = r.choice(ZONES)
+        end = self.start + DAY * self.days
+        doc = {"schema": "headrace-tariff-v1", "code": "R", "commodity": "electricity",
+               "currency": "USD", "rounding": {"of": "total"},
+               "schedules": {"tou": {"periods": self.periods, "otherwise": "off", "rules": [
+                   {"days": ["weekday"], "from": "07:00", "to": "19:00", "period": "peak"}]}},
+               "components": [
+                   {"type": "fixed", "code": "f", "per": "day", "amount": self.dec(0, 5, 4)},
+                   {"type": "energy", "code": "e", "rate": self.dec(0, 3, 5)},
+                   {"type": "energy", "code": "t", "schedule": "tou",
+                    "prices": {p: {"rate": self.dec(0, 3, 5)} for p in self.periods}},
+                   {"type": "percent", "code": "v", "pct": self.dec(0, 25, 1), "of": ["f", "t"]}]}
+        if self.chance(.5):
+            doc["components"][1]["versions"] = [{"from": self.inside(), "rate": self.dec(0, 3, 5)}]
+        inp = {"from": str(self.start), "to": str(end), "tz": zone, "contract_kw": 0,
+               "series": self.cut(self.hours(zone, end))}
+        return doc, inp, str(self.start + DAY * r.randint(1, self.days - 1))
+
     def hours(self, zone, end):
         tz = ZoneInfo(zone)
         first = dt.datetime.combine(self.start, dt.time(), tz).astimezone(dt.timezone.utc)
@@ -602,12 +626,25 @@ def check(engine, seed):
     return None
 
 
+def check_split(engine, seed):
+    """Cut anywhere, the parts come to the whole."""
+    doc, inp, day = Maker(seed).make_splittable()
+    parts = [json.loads(engine.ask(doc, x)) for x in
+             (inp, dict(inp, to=day), dict(inp, **{"from": day}))]
+    if any("error" in x for x in parts):
+        return "not rated: %s" % parts
+    whole_bill, first, second = (F(x["exact_total"]) for x in parts)
+    if whole_bill != first + second:
+        return "%s, cut at %s: %s and %s" % (whole_bill, day, first, second)
+    return None
+
+
 def main():
     program, count = sys.argv[1], int(sys.argv[2])
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     engine, wrong = Engine(program), 0
     for s in range(seed, seed + count):
-        text = check(engine, s)
+        text = check(engine, s) or (check_split(engine, s) if s % 4 == 0 else None)
         if text:
             wrong += 1
             doc, inp = Maker(s).make()
