@@ -161,8 +161,11 @@ enum hr_status ops_bill_hold(struct hr_call *call)
 enum hr_status ops_start_run(struct hr_call *call, const char *const params[7],
                              const char **ret_run)
 {
+        const char *single = billrun_host->config(call, "single_operator");
+        const char *all[] = { params[0], params[1], params[2], params[3],
+                              params[4], params[5], params[6], single ? single : "no" };
         struct hr_rows *rows;
-        enum hr_status s = billrun_host->query(call, sql_run_insert, 7, params, &rows);
+        enum hr_status s = billrun_host->query(call, sql_run_insert, 8, all, &rows);
         int64_t job = 0;
         char *doc;
 

@@ -98,7 +98,8 @@ static const struct hr_param policy_set_params[] = {
           NULL, 1, 60 },
         { "weekend", HR_TEXT, HR_BODY, false, "Days off as digits, 1 = Monday: \"67\"", NULL, 0,
           6 },
-        { "calendar", HR_TEXT, HR_BODY, false, "Code of the calendar of public holidays" },
+        { "calendar", HR_TEXT, HR_BODY, false,
+          "Code of the calendar of public holidays; empty for none" },
         { 0 },
 };
 static const struct hr_param person_params[] = {
@@ -436,6 +437,7 @@ static const struct hr_job_type jobs[] = {
 
 static const struct hr_config_key config[] = {
         { "batch", "100", "Contracts of a trial computed in one transaction" },
+        { "single_operator", "no", "As in [plugin billrun]" },
         { "complete_permille", "1000", "As in [plugin billrun]; give both the same value" },
         { "high_percent", "300", "As in [plugin billrun]" },
         { "estimated_percent", "50", "As in [plugin billrun]" },

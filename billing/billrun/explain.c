@@ -2,12 +2,12 @@
  * bill.explain: each line with what it was computed from, and why the bill differs from the one
  * before. The difference is taken apart so that the four parts add up to it exactly:
  *
- *   price      this bill minus the same readings priced with the previous bill's tariff version
+ *   price      the bill's readings at its own prices minus the same at the previous bill's
  *   days       the previous bill for one day, times the days more or less
  *   estimates  of what is left, the share that rests on estimated readings in either bill
  *   use        the rest
  *
- * The second pricing is the real one (bill_compute), not a mean price.
+ * Both pricings are the real one (bill_compute), not a mean price.
  */
 
 #include <string.h>
@@ -18,8 +18,7 @@
 enum { STATUS_MASK = 15, STATUS_FIRST_ESTIMATE = 2, STATUS_LAST_ESTIMATE = 5, STATUS_REJECTED = 8 };
 
 struct difference {
-        bool repriced;
-        int64_t at_old_prices; /* minor units */
+        int64_t by_price;      /* minor units */
         int64_t estimated_ppm; /* of both bills' use, millionths */
 };
 
@@ -56,28 +55,32 @@ static bool same_versions(const struct load_contract *a, const struct load_contr
         return true;
 }
 
-/* @now priced with the last tariff version of @before. */
+/* @now with its own tariff versions, and with the last one of @before. A bill that only one of them
+ * can price has no part by price. */
 static enum hr_status reprice(const struct load_contract *now, const struct load_contract *before,
                               struct difference *d)
 {
         struct bill_part part = before->parts[before->in.n_parts - 1];
         struct bill_input in = now->in;
-        struct bill b;
+        struct bill own, old;
 
         if (same_versions(now, before))
                 return HR_OK;
+        in.limits = (struct bill_limits){ 0 };
+        if (bill_compute(&in, &own) != 0)
+                return HR_RETRY;
         part.from_day = in.from_day;
         part.to_day = in.to_day;
         in.parts = &part;
         in.n_parts = 1;
-        in.limits = (struct bill_limits){ 0 };
-        if (bill_compute(&in, &b) != 0)
+        if (bill_compute(&in, &old) != 0) {
+                bill_deinit(&own);
                 return HR_RETRY;
-        if (b.priced) {
-                d->repriced = true;
-                d->at_old_prices = b.total;
         }
-        bill_deinit(&b);
+        if (own.priced && old.priced)
+                d->by_price = own.total - old.total;
+        bill_deinit(&old);
+        bill_deinit(&own);
         return HR_OK;
 }
 
@@ -122,11 +125,8 @@ enum hr_status billrun_op_explain(struct hr_call *call)
                                &d);
         if (s != HR_OK)
                 return s;
-        const char *params[] = {
-                bill,
-                d.repriced ? billrun_host->format(call, "%lld", (long long)d.at_old_prices) : NULL,
-                billrun_host->format(call, "%lld", (long long)d.estimated_ppm)
-        };
+        const char *params[] = { bill, billrun_host->format(call, "%lld", (long long)d.by_price),
+                                 billrun_host->format(call, "%lld", (long long)d.estimated_ppm) };
 
         s = billrun_host->query(call, sql_bill_explain, 3, params, &rows);
         return s == HR_OK ? billrun_reply_doc(call, rows, "bill") : s;

@@ -8,7 +8,7 @@ command -v node >/dev/null || { echo "SKIP: node is not installed"; exit 77; }
 [ -f "$HEADRACE_BUILD/console/index.html" ] || { echo "SKIP: the console is not built (./dev build)"; exit 77; }
 
 plugins=()
-for p in crm/customer crm/service billing/ledger billing/tariff billing/vee billing/billrun billing/invoice billing/payment; do
+for p in crm/customer crm/service billing/ledger billing/tariff billing/vee billing/billrun billing/billops billing/invoice billing/payment; do
         so=$HEADRACE_BUILD/$p/${p##*/}.so
         [ -f "$so" ] && plugins+=("$so")
 done

@@ -13,7 +13,7 @@ select branch_id from core.branch where code = $1 and core.branch_allowed(branch
 -- name: policy_set
 insert into billing.policy as p (branch_id, review_required, sample, adjust_limit, estimate_limit, weekend, calendar)
 select b.branch_id, coalesce($2::boolean, o.review_required), coalesce($3::smallint, o.sample), coalesce($4::bigint, o.adjust_limit),
-       coalesce($5::smallint, o.estimate_limit), coalesce($6, o.weekend), coalesce(nullif($7, ''), o.calendar)
+       coalesce($5::smallint, o.estimate_limit), coalesce($6, o.weekend), nullif(coalesce($7, o.calendar), '')
 from core.branch b cross join lateral billing.policy_of(b.branch_id) o
 where b.code = $1
 on conflict (branch_id) do update set (review_required, sample, adjust_limit, estimate_limit, weekend, calendar) =
@@ -153,8 +153,8 @@ select c.contract_id, c.branch_id, c.cycle, c.d0, c.d1, coalesce(c.d1 - c.d0, 0)
        c.d1 is null as no_end from c, y
 
 -- name: run_insert
-insert into billing.run (branch_id, cycle, period, contract_id, created_by, kind, contracts)
-select $1::smallint, $2, daterange($3::date, $4::date), $5::bigint, $6, $7,
+insert into billing.run (branch_id, cycle, period, contract_id, created_by, kind, single_operator, contracts)
+select $1::smallint, $2, daterange($3::date, $4::date), $5::bigint, $6, $7, $8::boolean,
        (select count(*) from crm.contract x where x.branch_id = $1::smallint and x.cycle = $2
         and x.valid && daterange($3::date, $4::date) and ($5::bigint is null or x.contract_id = $5::bigint))
 returning run_id, contracts

@@ -161,9 +161,9 @@ with b as (
         from billing.bill b left join billing.bill p on p.bill_id = b.previous_bill_id
         where b.bill_id = $1::bigint
 ), p as (
-        -- $2: this bill at the previous bill's prices, null when they are the same; $3: share of both
-        -- bills' use that is estimated, in millionths. By use is the rest, so that the four add up.
-        select b.*, total - coalesce($2::bigint, total) as by_price,
+        -- $2: what the prices changed; $3: share of both bills' use that is estimated, in millionths.
+        -- By use is the rest, so that the four add up.
+        select b.*, $2::bigint as by_price,
                round(t0 * (days - d0)::numeric / nullif(d0, 0))::bigint as by_days from b
 ), e as (
         select p.*, round((total - t0 - by_price - by_days) * $3::numeric / 1000000)::bigint as by_estimates from p
