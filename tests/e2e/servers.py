@@ -14,7 +14,9 @@ from harness import free_port, skip, wait_until
 class Postgres:
     """Unix socket only; runs as an unprivileged user when the test is root."""
 
-    def __init__(self):
+    def __init__(self, options=""):
+        """@options: more command line of the server, "-c shared_buffers=256MB"."""
+        self.options = options
         bins = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not bins:
             skip("PostgreSQL is not installed")
@@ -45,7 +47,8 @@ class Postgres:
 
     def start(self):
         self._run([self.bin + "/pg_ctl", "-D", self.dir + "/data", "-w", "-l", self.dir + "/log", "-o",
-                   "-c listen_addresses= -c unix_socket_directories=%s -c max_connections=60 -c timezone=UTC" % self.dir,
+                   "-c listen_addresses= -c unix_socket_directories=%s -c max_connections=60 -c timezone=UTC %s"
+                   % (self.dir, self.options),
                    "start"])
 
     def stop(self, mode="fast"):

@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+"""A town of accounts to bill: made, billed through the real daemon, checked by other means.
+
+usage: billing.py --build DIR [--accounts N] [--sample N] [--lines N] [--kills N] [--keep]
+
+Used by the bench and, small, by the tests. Checks: the bills of --sample contracts of each kind against
+arithmetic done here over unpacked values; --lines lines replayed byte for byte; the same bills after the
+daemon was killed --kills times in the middle."""
+import argparse
+import datetime as dt
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import zoneinfo
+from decimal import ROUND_HALF_UP, Decimal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import harness  # noqa: E402
+import independent_bill  # noqa: E402
+import servers  # noqa: E402
+
+FIRST, LAST = dt.date(2026, 10, 1), dt.date(2026, 11, 1)
+ZONE = zoneinfo.ZoneInfo("Europe/Berlin")
+CENT = Decimal("0.01")
+# By account number modulo 20; contracts of an account that moved out are of both halves.
+KINDS = {"time of use and demand": range(0, 12), "tiers, two register readings": range(12, 15), "price change": (15,),
+         "contract change": (16,), "meter exchange": (17,), "transformer factor": (18,), "factor change": (19,)}
+# What a bill is, without the numbers a table gave it.
+DIGEST = """select md5(string_agg(x, ';' order by contract_id)) from (
+select b.contract_id, md5(concat_ws('|', b.period, b.state, b.total, b.tax, b.quantity, b.unit, b.exceptions, b.inputs,
+       b.carry, b.peak_kw,
+       (select string_agg(concat_ws(',', line_no, part_no, code, component, kind, label, quantity, unit, price, exact,
+               amount, trace, encode(hash, 'hex')), ';' order by line_no) from billing.bill_line l
+        where l.bill_id = b.bill_id),
+       (select string_agg(concat_ws(',', name, unit, quantity, status, encode(readings, 'hex'), sources, daily), ';'
+               order by name) from billing.determinant d where d.bill_id = b.bill_id))) as x
+from billing.bill b where b.run_id = %d) y"""
+
+
+class Town:
+    def __init__(self, build, accounts, name="billing"):
+        self.build, self.n = build, accounts
+        self.state = harness.scratch(name)
+        self.db = servers.Postgres("-c shared_buffers=256MB -c max_wal_size=2GB")
+        self.daemon = harness.Daemon(build, self.state, role="business", embedded=False, database=self.db.url)
+        for section in ("mqtt", "coap", "sweep"):
+            self.daemon.sections.pop(section)
+        self.daemon.sections["plugin billrun"] = {"single_operator": "yes"}
+        self.timings = {}
+
+    def make(self):
+        began = time.monotonic()
+        self.daemon.start(300)
+        subprocess.run(["psql", "-X", "-q", "-o", os.devnull, "-h", self.db.dir, "-U", "postgres", "-d", "headrace", "-v",
+                        "ON_ERROR_STOP=1", "-v", "n=%d" % self.n, "-f", os.path.join(HERE, "billing_town.sql")], check=True)
+        subprocess.run([os.path.join(self.build, "tests", "bench", "billing_readings"), self.db.url, str(self.n)], check=True)
+        for statement in ("vacuum (analyze, parallel 0)", "checkpoint"):
+            subprocess.run(["psql", "-X", "-q", "-h", self.db.dir, "-U", "postgres", "-d", "headrace", "-c", statement],
+                           check=True)
+        self.timings["make"] = time.monotonic() - began
+        return self
+
+    def sql(self, statement):
+        return self.db.sql(statement)
+
+    def one(self, statement):
+        return self.db.sql(statement)[0][0]
+
+    def create(self):
+        return self.daemon.api.post("/v1/runs", {"branch": "HN", "from": str(FIRST), "to": str(LAST)})
+
+    def bill(self):
+        """A whole run, from the request to the last draft; seconds."""
+        began = time.monotonic()
+        r = self.create()
+        self.daemon.api.job(r["job_id"], 7200)
+        self.timings["run"] = time.monotonic() - began
+        return r["run"], self.timings["run"]
+
+    def split(self, run):
+        """Seconds of both threads together in scanning, rating, writing."""
+        row = self.sql("select sum(scan_us), sum(rate_us), sum(write_us) from billing.run_range where run_id = %d" % run)[0]
+        return [int(x) / 1e6 for x in row]
+
+    def digest(self, run):
+        return self.one(DIGEST % run)
+
+    def close(self, keep=False):
+        self.daemon.kill()
+        if keep:
+            print("kept: psql -h %s -U headrace headrace" % self.db.dir)
+            return
+        self.db.close()
+        harness.remove(self.state)
+
+
+class Memory(threading.Thread):
+    """Highest memory of a daemon and of the database sessions it uses, kB, looked at ten times a second."""
+
+    def __init__(self, town):
+        super().__init__(daemon=True)
+        self.pid, self.going = town.daemon.process.pid, True
+        self.daemon_kb = self.sessions_kb = 0
+        self.postmaster = int(open(os.path.join(town.db.dir, "data", "postmaster.pid")).readline())
+
+    @staticmethod
+    def own_kb(pid):
+        try:
+            with open("/proc/%d/status" % pid) as f:
+                return sum(int(line.split()[1]) for line in f if line.startswith("RssAnon:"))
+        except (OSError, ProcessLookupError):
+            return 0
+
+    def run(self):
+        while self.going:
+            try:
+                with open("/proc/%d/task/%d/children" % (self.postmaster, self.postmaster)) as f:
+                    children = [int(x) for x in f.read().split()]
+            except OSError:
+                children = []
+            self.sessions_kb = max(self.sessions_kb, sum(map(self.own_kb, children)))
+            self.daemon_kb = max(self.daemon_kb, self.own_kb(self.pid))
+            time.sleep(0.1)
+
+    def stop(self):
+        self.going = False
+        self.join()
+        return self
+
+
+# ---- the other computation ----
+
+def half_up(v):
+    return v.quantize(CENT, ROUND_HALF_UP)
+
+
+class Calendar:
+    """Price period of an instant, looked up once a document and instant."""
+
+    def __init__(self):
+        self.known = {}
+
+    def period(self, code, document, schedule, at):
+        key = (code, schedule, at)
+        if key not in self.known:
+            self.known[key] = independent_bill.price_period(document, schedule, dt.datetime.fromtimestamp(at, ZONE))
+        return self.known[key]
+
+
+def price(document, code, calendar, values, first, last, households):
+    """[(code, quantity, amount)] of one tariff version's days; @values: (instant, kWh)."""
+    lines = []
+
+    def add(line, quantity, amount):
+        lines.append((line, quantity, half_up(amount)))
+
+    for c in document["components"]:
+        if c["type"] == "fixed":
+            days = (last - first).days
+            add(c["code"], Decimal(days), days * Decimal(c["amount"]))
+        elif c["type"] == "energy" and "schedule" in c:
+            sums = {}
+            for at, v in values:
+                p = calendar.period(code, document, c["schedule"], at)
+                sums[p] = sums.get(p, 0) + v
+            for p in document["schedules"][c["schedule"]]["periods"]:
+                if sums.get(p):
+                    add("%s_%s" % (c["code"], p), sums[p], sums[p] * Decimal(c["prices"][p]["rate"]))
+        elif c["type"] == "energy":
+            total, below = sum(v for _, v in values), Decimal(0)
+            for i, tier in enumerate(c["tiers"]):
+                top = Decimal(tier["upto"]) * households if "upto" in tier else total
+                part = max(Decimal(0), min(total, top) - below)
+                below = max(below, top)
+                if part:
+                    add("%s_t%d" % (c["code"], i + 1), part, part * Decimal(tier["rate"]))
+        elif c["type"] == "demand":
+            kw = max(v for _, v in values) * 4
+            add(c["code"], kw, kw * Decimal(c["rate"]))
+        elif c["type"] == "percent":
+            base = sum(a for _, _, a in lines)
+            add(c["code"], base, base * Decimal(c["pct"]) / 100)
+    return lines
+
+
+SEGMENTS = """
+with c as (select c.contract_id, c.account_id, s.households, c.service_point_id, c.tariff,
+                  (lower(c.valid * daterange('%s', '%s')))::timestamp at time zone 'Europe/Berlin' as t0,
+                  (upper(c.valid * daterange('%s', '%s')))::timestamp at time zone 'Europe/Berlin' as t1,
+                  c.valid * daterange('%s', '%s') as span
+           from crm.contract c join crm.service_point s using (service_point_id) where c.contract_id = any (array[%s]))
+select c.contract_id, c.tariff, lower(c.span), upper(c.span), c.households, i.multiplier,
+       (select string_agg(extract(epoch from r.at)::bigint || ' ' || r.value, ',' order by r.at)
+        from mdm.readings(i.meter_id, case c.tariff when 'TIER' then 129 else 1 end::smallint,
+             greatest(lower(i.valid), c.t0), least(upper(i.valid), c.t1)
+             + case c.tariff when 'TIER' then interval '1 second' else interval '0' end) r)
+from c join crm.installation i on i.service_point_id = c.service_point_id and i.valid && tstzrange(c.t0, c.t1)
+order by c.contract_id, lower(i.valid)"""
+
+
+def contract_values(row):
+    """(instant, kWh) of one installation; a register's difference at its first instant."""
+    points = [tuple(map(int, p.split())) for p in row[6].split(",")]
+    if row[1] == "TIER":
+        used = points[-1][1] - points[0][1]
+        points = [(points[0][0], used if used >= 0 else used + 10 ** 9)]
+    return [(at, Decimal(v) * Decimal(row[5]) / 1000) for at, v in points]
+
+
+def expected(documents, calendar, rows):
+    """Lines of a contract from its rows: one list a tariff version in force."""
+    code, first, last = rows[0][1], dt.date.fromisoformat(rows[0][2]), dt.date.fromisoformat(rows[0][3])
+    values = [v for row in rows for v in contract_values(row)]
+    lines = []
+    for version, lo, hi, document in documents[code]:
+        a, b = max(first, lo), min(last, hi)
+        if a >= b:
+            continue
+        t0, t1 = (dt.datetime.combine(d, dt.time(), ZONE).timestamp() for d in (a, b))
+        inside = [v for v in values if t0 <= v[0] < t1]
+        lines += price(document, "%s/%s" % (code, version), calendar, inside, a, b, int(rows[0][4]))
+    return lines
+
+
+def tariff_documents(town):
+    out = {}
+    for code, version, lo, hi, text in town.sql(
+            "select code, version, lower(valid), coalesce(upper(valid), '2100-01-01'), replace(document_text, chr(10), ' ')"
+            " from billing.tariff_version where state = 'active' order by 1, 2"):
+        out.setdefault(code, []).append((version, dt.date.fromisoformat(lo), dt.date.fromisoformat(hi), json.loads(text)))
+    return out
+
+
+def compare(town, run, contracts, documents, calendar):
+    """Contracts whose bill is not what is computed here, each with what differs."""
+    span = (FIRST, LAST) * 3
+    rows, lines, bad = {}, {}, []
+    for row in town.sql(SEGMENTS % (*span, ",".join(map(str, contracts)))):
+        rows.setdefault(int(row[0]), []).append(row)
+    for contract, code, quantity, amount in town.sql(
+            "select b.contract_id, l.code, l.quantity, l.amount from billing.bill b join billing.bill_line l using (bill_id)"
+            " where b.run_id = %d and b.contract_id = any (array[%s]) order by b.contract_id, l.line_no"
+            % (run, ",".join(map(str, contracts)))):
+        lines.setdefault(int(contract), []).append((code, Decimal(quantity), Decimal(amount).scaleb(-2)))
+    for contract in contracts:
+        want, got = expected(documents, calendar, rows[contract]), lines.get(contract, [])
+        if want != got:
+            bad.append((contract, want, got))
+    return bad
+
+
+def check_sample(town, run, per_kind, seed=1):
+    """{kind: (checked, differing)}; the first difference is printed."""
+    rng, documents, calendar, out = random.Random(seed), tariff_documents(town), Calendar(), {}
+    for kind, classes in KINDS.items():
+        ids = [int(r[0]) for r in town.sql(
+            "select contract_id from billing.bill where run_id = %d and account_id %% 20 = any (array[%s]) order by 1"
+            % (run, ",".join(map(str, classes))))]
+        ids = sorted(rng.sample(ids, min(per_kind, len(ids))))
+        bad = []
+        for i in range(0, len(ids), 50):
+            bad += compare(town, run, ids[i:i + 50], documents, calendar)
+        out[kind] = (len(ids), len(bad))
+        if bad:
+            print("contract %d\n  here:   %s\n  billed: %s" % bad[0])
+    return out
+
+
+# ---- replay ----
+
+def replay(town, run, lines, seed=2):
+    """Replays whole bills until @lines lines were compared: (lines, bills, differing)."""
+    rng, done, differing, bills = random.Random(seed), 0, 0, 0
+    ids = town.sql("select bill_id, (select count(*) from billing.bill_line l where l.bill_id = b.bill_id) from billing.bill b"
+                   " where run_id = %d order by 1" % run)
+    rng.shuffle(ids)
+    for bill, n in ids:
+        if done >= lines:
+            break
+        r = town.daemon.api.get("/v1/bills/%s/replay" % bill)
+        differing += not r["same"]
+        if not r["same"]:
+            print(r)
+        done += int(n)
+        bills += 1
+    return done, bills, differing
+
+
+# ---- killed ----
+
+def killed_run(town, kills, seed=3, expect_s=None):
+    """A run during which the daemon is killed at random points: (run, kills that fell inside)."""
+    rng, inside = random.Random(seed), 0
+    r = town.create()
+    run, job = r["run"], r["job_id"]
+    pause = (expect_s or 5) / (kills + 1)
+    for _ in range(kills):
+        time.sleep(rng.uniform(0.2, 1.0) * pause)
+        town.daemon.kill()
+        inside += town.one("select computed_at is null from billing.run where run_id = %d" % run) == "t"
+        town.daemon.start(300)
+    town.daemon.api.job(job, 7200)
+    return run, inside
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", required=True)
+    p.add_argument("--accounts", type=int, default=5000)
+    p.add_argument("--sample", type=int, default=50)
+    p.add_argument("--lines", type=int, default=1000)
+    p.add_argument("--kills", type=int, default=0)
+    p.add_argument("--keep", action="store_true")
+    a = p.parse_args()
+    town = Town(a.build, a.accounts)
+    failed = False
+    try:
+        town.make()
+        print("made in %.1f s, %s on disk" % (town.timings["make"], town.one(
+            "select pg_size_pretty(pg_database_size('headrace'))")), flush=True)
+        memory = Memory(town)
+        memory.start()
+        run, seconds = town.bill()
+        memory.stop()
+        bills = int(town.one("select count(*) from billing.bill where run_id = %d and state = 'draft'" % run))
+        held = town.sql("select exceptions->0->>'code', count(*) from billing.bill where run_id = %d and state <> 'draft'"
+                        " group by 1" % run)
+        print("%d bills in %.1f s: %.0f a second; thread seconds scan %.1f, rate %.1f, write %.1f; daemon %d MB, sessions %d MB; "
+              "not drafts: %s" % (bills, seconds, bills / seconds, *town.split(run), memory.daemon_kb // 1024,
+                                  memory.sessions_kb // 1024, held), flush=True)
+        for kind, (n, bad) in check_sample(town, run, a.sample).items():
+            print("%-30s %5d checked, %d differ" % (kind, n, bad), flush=True)
+            failed |= bad > 0 or n == 0
+        began = time.monotonic()
+        lines, n, differing = replay(town, run, a.lines)
+        print("%d lines of %d bills replayed in %.1f s, %d bills differ" % (lines, n, time.monotonic() - began, differing))
+        failed |= differing > 0
+        if a.kills:
+            first = town.digest(run)
+            town.daemon.api.post("/v1/runs/%d/cancel" % run)
+            again, inside = killed_run(town, a.kills, expect_s=seconds)
+            same = town.digest(again)
+            print("killed %d times, %d of them inside the run: %s" % (a.kills, inside,
+                  "the same bills" if first == same else "OTHER BILLS"))
+            failed |= first != same
+    finally:
+        town.close(a.keep)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
