@@ -213,10 +213,9 @@ int client_send(struct dlms_client *c, struct axdr_writer *w)
 
         if (!client_is_ciphered(c))
                 return client_send_plain(c, w);
-        if (w->failed || dlms_seal_size(&end, w->len) > c->peer_pdu)
-                return DLMS_E_TOO_LONG;
         out = channel_tx(&c->channel, &cap);
-        if (dlms_seal_size(&end, w->len) > cap)
+        n = dlms_seal_size(&end, w->len);
+        if (w->failed || n > c->peer_pdu || n > cap)
                 return DLMS_E_TOO_LONG;
         e = client_take_counter(c, &ic);
         if (!e)
