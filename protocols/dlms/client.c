@@ -153,8 +153,10 @@ int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *con
         memset(c, 0, offsetof(struct dlms_client, channel));
         memset(&c->channel, 0, offsetof(struct dlms_channel, frame));
         c->cfg = *config;
-        if (!settings_good(c))
+        if (!settings_good(c)) {
+                dlms_client_deinit(c);
                 return DLMS_E_ARGUMENT;
+        }
         if (c->cfg.max_pdu == 0 || c->cfg.max_pdu > DLMS_CLIENT_PDU_MAX)
                 c->cfg.max_pdu = DLMS_CLIENT_PDU_MAX;
         if (c->cfg.timeout_ms == 0)
