@@ -108,6 +108,7 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_REPLAY:
                 return VISIT_COUNTER;
         case DLMS_E_TITLE:
+        case DLMS_E_TITLE_MISSING:
         case DLMS_E_RECIPIENT:
                 return VISIT_TITLE;
         case DLMS_E_ASSOCIATION_AUTHENTICATION:

@@ -153,8 +153,10 @@ int dlms_client_init(struct dlms_client *c, const struct dlms_client_config *con
         memset(c, 0, offsetof(struct dlms_client, channel));
         memset(&c->channel, 0, offsetof(struct dlms_channel, frame));
         c->cfg = *config;
-        if (!settings_good(c))
+        if (!settings_good(c)) {
+                dlms_client_deinit(c);
                 return DLMS_E_ARGUMENT;
+        }
         if (c->cfg.max_pdu == 0 || c->cfg.max_pdu > DLMS_CLIENT_PDU_MAX)
                 c->cfg.max_pdu = DLMS_CLIENT_PDU_MAX;
         if (c->cfg.timeout_ms == 0)
@@ -221,10 +223,9 @@ int client_send(struct dlms_client *c, struct axdr_writer *w)
 
         if (!client_is_ciphered(c))
                 return client_send_plain(c, w);
-        if (w->failed || dlms_seal_size(&end, w->len) > c->peer_pdu)
-                return DLMS_E_TOO_LONG;
         out = channel_tx(&c->channel, &cap);
-        if (dlms_seal_size(&end, w->len) > cap)
+        n = dlms_seal_size(&end, w->len);
+        if (w->failed || n > c->peer_pdu || n > cap)
                 return DLMS_E_TOO_LONG;
         e = client_take_counter(c, &ic);
         if (!e)

@@ -204,6 +204,9 @@ int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_m
                 memcpy(c->server_title, aare.title, DLMS_TITLE_SIZE);
                 c->has_server_title = true;
         }
+        /* The initialization vector, GMAC and mechanisms 6 and 7 are made with it. */
+        if (!c->has_server_title && (client_is_ciphered(c) || c->cfg.auth >= DLMS_AUTH_GMAC))
+                return DLMS_E_TITLE_MISSING;
         if (aare.user_info_len == 0)
                 return DLMS_E_ASSOCIATION_INITIATE;
         e = read_initiate(c, apdu + (aare.user_info - apdu), aare.user_info_len);

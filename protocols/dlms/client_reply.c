@@ -14,6 +14,13 @@ static int check_counter(struct dlms_client *c, bool dedicated, uint32_t ic)
         return 0;
 }
 
+/* Not the initiate-response in an AARE, nor what a meter pushes into the session. */
+static bool must_be_signed(const struct dlms_client *c, uint8_t tag)
+{
+        return c->state != DLMS_CLIENT_ASSOCIATING && tag != APDU_DATA_NOTIFICATION &&
+               tag != APDU_EVENT_NOTIFICATION;
+}
+
 int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n)
 {
         struct dlms_end end = client_end(c);
@@ -34,7 +41,7 @@ int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_
                 return e;
         if (o.foreign)
                 return DLMS_E_TITLE;
-        if (c->cfg.sign && !o.is_signed && c->state != DLMS_CLIENT_ASSOCIATING)
+        if (c->cfg.sign && !o.is_signed && must_be_signed(c, o.p[0]))
                 return DLMS_E_NOT_SIGNED;
         if (!o.ciphered)
                 return client_is_ciphered(c) ? DLMS_E_NOT_CIPHERED : DLMS_E_UNEXPECTED;

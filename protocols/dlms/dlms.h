@@ -198,6 +198,8 @@ const char *dlms_conformance_name(unsigned bit);
         XX(AUTHENTICATION_KEY, authentication_key,                                                 \
            "deciphered, but the tag does not verify: wrong authentication key")                    \
         XX(TITLE, title, "ciphered with another system title than the meter's")                    \
+        XX(TITLE_MISSING, title_missing,                                                           \
+           "the meter gave no system title and none is configured for it")                         \
         XX(RECIPIENT, recipient, "the message is for another system title than ours")              \
         XX(TAG, tag, "the tag does not verify: wrong key, or the message was altered")             \
         XX(KEY_MISSING, key_missing, "the message is protected and no key for it is known")        \

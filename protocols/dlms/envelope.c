@@ -35,65 +35,64 @@ int apdu_block_decode(const uint8_t *p, size_t n, struct apdu_block *ret)
 
 enum { HEAD_FIELDS = 5 };
 
-/* Service-specific ciphering: each plain tag and its two others (Green Book 9.5). */
-static const struct {
-        uint8_t plain, glo, ded;
-} ciphered_tags[] = {
-        { APDU_INITIATE_REQUEST, APDU_GLO_INITIATE_REQUEST, 0x41 },
-        { APDU_READ_REQUEST, 0x25, 0x45 },
-        { APDU_WRITE_REQUEST, 0x26, 0x46 },
-        { APDU_INITIATE_RESPONSE, APDU_GLO_INITIATE_RESPONSE, 0x48 },
-        { APDU_READ_RESPONSE, 0x2C, 0x4C },
-        { APDU_WRITE_RESPONSE, 0x2D, 0x4D },
-        { APDU_CONFIRMED_SERVICE_ERROR, APDU_GLO_SERVICE_ERROR, 0x4E },
-        { APDU_UNCONFIRMED_WRITE, 0x36, 0x56 },
-        { APDU_INFORMATION_REPORT, 0x38, 0x58 },
-        { APDU_GET_REQUEST, 0xC8, 0xD0 },
-        { APDU_SET_REQUEST, 0xC9, 0xD1 },
-        { APDU_EVENT_NOTIFICATION, 0xCA, 0xD2 },
-        { APDU_ACTION_REQUEST, 0xCB, 0xD3 },
-        { APDU_GET_RESPONSE, 0xCC, 0xD4 },
-        { APDU_SET_RESPONSE, 0xCD, 0xD5 },
-        { APDU_ACTION_RESPONSE, 0xCF, 0xD7 },
-};
-
-enum { N_CIPHERED_TAGS = sizeof ciphered_tags / sizeof *ciphered_tags };
-
-static bool is_glo(uint8_t tag)
+/* Services with ciphered tags of their own (Green Book 9.5): those up to information-report have
+ * glo- = plain + 32 and ded- = plain + 64, those with logical names + 8 and + 16. */
+static bool has_ciphered(uint8_t plain)
 {
-        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
-                if (ciphered_tags[i].glo == tag)
-                        return true;
-        return false;
+        switch (plain) {
+        case APDU_INITIATE_REQUEST:
+        case APDU_READ_REQUEST:
+        case APDU_WRITE_REQUEST:
+        case APDU_INITIATE_RESPONSE:
+        case APDU_READ_RESPONSE:
+        case APDU_WRITE_RESPONSE:
+        case APDU_CONFIRMED_SERVICE_ERROR:
+        case APDU_UNCONFIRMED_WRITE:
+        case APDU_INFORMATION_REPORT:
+        case APDU_GET_REQUEST:
+        case APDU_SET_REQUEST:
+        case APDU_EVENT_NOTIFICATION:
+        case APDU_ACTION_REQUEST:
+        case APDU_GET_RESPONSE:
+        case APDU_SET_RESPONSE:
+        case APDU_ACTION_RESPONSE:
+                return true;
+        default:
+                return false;
+        }
 }
 
+/* The dedicated key's half of service-specific tags. */
 static bool is_ded(uint8_t tag)
 {
-        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
-                if (ciphered_tags[i].ded == tag)
-                        return true;
-        return false;
+        return (tag & 0xE0) == 0x40 || (tag & 0xF8) == 0xD0;
 }
 
 uint8_t apdu_plain_tag(uint8_t ciphered)
 {
-        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
-                if (ciphered_tags[i].glo == ciphered || ciphered_tags[i].ded == ciphered)
-                        return ciphered_tags[i].plain;
-        return 0;
+        uint8_t plain = ciphered & 0x1F;
+
+        if ((ciphered & 0xF8) == 0xC8)
+                plain = ciphered - 8;
+        else if ((ciphered & 0xF8) == 0xD0)
+                plain = ciphered - 16;
+        else if ((ciphered & 0xE0) != 0x20 && (ciphered & 0xE0) != 0x40)
+                return 0;
+        return has_ciphered(plain) ? plain : 0;
 }
 
 uint8_t apdu_ciphered_tag(uint8_t plain, bool dedicated)
 {
-        for (size_t i = 0; i < N_CIPHERED_TAGS; i++)
-                if (ciphered_tags[i].plain == plain)
-                        return dedicated ? ciphered_tags[i].ded : ciphered_tags[i].glo;
-        return 0;
+        if (!has_ciphered(plain))
+                return 0;
+        if (plain >= APDU_GET_REQUEST)
+                return (uint8_t)(plain + (dedicated ? 16 : 8));
+        return (uint8_t)(plain + (dedicated ? 64 : 32));
 }
 
 bool apdu_is_ciphered(uint8_t tag)
 {
-        return is_glo(tag) || is_ded(tag) || tag == APDU_GENERAL_GLO || tag == APDU_GENERAL_DED;
+        return apdu_plain_tag(tag) || tag == APDU_GENERAL_GLO || tag == APDU_GENERAL_DED;
 }
 
 bool apdu_is_protected(uint8_t tag)

@@ -208,6 +208,18 @@ static void plain_said(struct association *l, uint8_t *p, size_t n)
                 p[8] = 0xC4;
 }
 
+/* An AARE whose responding title became a field nobody reads. */
+static void titleless(struct association *l, uint8_t *p, size_t n)
+{
+        static const uint8_t title[] = { 0xA4, 0x0A, 0x04, 0x08 };
+
+        if (l->bursts > 0)
+                return;
+        for (size_t i = 8; i + sizeof title < n; i++)
+                if (memcmp(p + i, title, sizeof title) == 0)
+                        p[i] = 0xA6;
+}
+
 static void altered(void)
 {
         static const struct {
@@ -223,6 +235,13 @@ static void altered(void)
                 assoc.said = cases[i].said;
                 CU_ASSERT_EQUAL(association_run(), cases[i].error);
         }
+        association_ciphered(DLMS_ENVELOPE_SERVICE);
+        assoc.said = titleless;
+        CU_ASSERT_EQUAL(association_run(), DLMS_E_TITLE_MISSING);
+        association_ciphered(DLMS_ENVELOPE_SERVICE);
+        assoc.said = titleless;
+        memcpy(assoc.ccfg.server_title, assoc.scfg.title, DLMS_TITLE_SIZE);
+        CU_ASSERT_EQUAL(association_run(), DLMS_E_OK);
 }
 
 /* Every bit of the meter's answer flipped, one a session: never a value, always one error. In

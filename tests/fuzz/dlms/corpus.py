@@ -35,6 +35,40 @@ def sessions(shared, direction):
             yield bytes([mode(session)]) + b"".join(sent[:end])
 
 
+def protected(shared):
+    """APDUs of the cryptographic records, and of the ciphered pushes without their framing."""
+    for name in ("crypto", "crypto_suite1"):
+        for line in lines(shared, name):
+            if "apdu" in line:
+                yield bytes.fromhex(line["apdu"])
+    for line in lines(shared, "push_hdlc_ciphered") + lines(shared, "push_mbus_ciphered"):
+        data = bytes.fromhex(line["hex"])
+        at = data.find(b"\xDB\x08")
+        if at >= 0:
+            yield data[at:]
+
+
+def signed(shared):
+    """A general-signing APDU with the fields of the general-ciphering record."""
+    for line in lines(shared, "crypto_suite1"):
+        if line["op"] == "general-ciphering":
+            head = bytes.fromhex(line["apdu"])[1:30]
+            content = bytes.fromhex(line["plain"])[:40]
+            yield b"\xDF" + head + bytes([len(content)]) + content + b"\x40" + bytes(64)
+
+
+def setup(shared):
+    for line in lines(shared, "crypto"):
+        if line["op"] == "keywrap":
+            for ids in ((0,), (2, 3), (0, 0), (7,)):
+                yield bytes([1, len(ids)]) + b"".join(
+                    bytes([2, 2, 22, i, 9, 24]) + bytes.fromhex(line["out"]) for i in ids)
+    for line in lines(shared, "crypto_suite1"):
+        if line["op"] == "ecdsa-verify" and line["message"].startswith("00"):
+            yield (bytes([1, 1, 2, 2, 22, 0, 9, 0x81, 128]) + bytes.fromhex(line["message"])[1:]
+                   + bytes.fromhex(line["signature"]))
+
+
 def inputs(shared, kind):
     if kind == "client":
         yield from sessions(shared, "rx")
@@ -50,6 +84,18 @@ def inputs(shared, kind):
         for line in lines(shared, "crypto"):
             if "apdu" in line:
                 yield b"\0" + bytes.fromhex(line["apdu"])[2:]
+    elif kind == "envelope":
+        yield from protected(shared)
+        yield from signed(shared)
+    elif kind == "protect":
+        for suite in range(3):
+            for data in list(protected(shared)) + list(signed(shared)):
+                yield bytes([suite]) + data
+            for line in lines(shared, "xdlms")[:6]:
+                for how in range(0, 128, 9):
+                    yield bytes([0x81 + suite, how, how]) + bytes.fromhex(line["hex"])
+    elif kind == "setup":
+        yield from setup(shared)
     elif kind == "data":
         for line in lines(shared, "xdlms") + lines(shared, "push_apdu"):
             data = bytes.fromhex(line["hex"])

@@ -23,8 +23,16 @@ static void configure(struct dlms_client_config *cfg, uint8_t mode)
                 cfg->scratch = scratch;
                 cfg->scratch_size = sizeof scratch;
         }
+        if (!(mode & 2) && mode & 16) { /* HLS without ciphering */
+                cfg->auth = mode & 4 ? DLMS_AUTH_HLS_SHA256 : DLMS_AUTH_HLS;
+                cfg->secret = (const uint8_t *)"sixteen-byte-key";
+                cfg->secret_len = 16;
+                cfg->challenge_len = 16;
+        }
         if (!(mode & 2))
                 return;
+        if (mode & 16)
+                cfg->envelope = DLMS_ENVELOPE_IDENTIFIED;
         cfg->auth = DLMS_AUTH_GMAC;
         cfg->policy = DLMS_POLICY_AUTHENTICATED_ENCRYPTED;
         cfg->general = true;

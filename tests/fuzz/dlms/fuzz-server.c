@@ -26,6 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         n--;
         meter_settings(mode & 1 ? DLMS_FRAMING_WRAPPER : DLMS_FRAMING_HDLC,
                        mode & 2 ? METER_GMAC : METER_NONE, true, false, crypto, &client, &cfg);
+        if (!(mode & 2) && mode & 16) { /* HLS without ciphering */
+                cfg.auth = mode & 4 ? DLMS_AUTH_HLS_MD5 : DLMS_AUTH_HLS;
+                cfg.secret = (const uint8_t *)"sixteen-byte-key";
+                cfg.secret_len = 16;
+        }
         cfg.physical = 0;
         cfg.window = mode >> 5;
         cfg.max_pdu = mode & 8 ? 200 : 0;
