@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "decimal.h"
+#include "plural.h"
 
 static const char *currency_symbol(const char *code)
 {
@@ -34,6 +35,7 @@ int doc_open(struct doc *d, const char *content, const char *template)
         }
         d->symbol = currency_symbol(doc_text(d->content, "currency"));
         d->minor_digits = (int)doc_int(d->content, "minor_digits");
+        d->rtl = json_is_true(json_object_get(d->template, "rtl"));
         return 0;
 }
 
@@ -77,6 +79,55 @@ const char *doc_label(const struct doc *d, const char *name)
         return s ? s : name;
 }
 
+const char *doc_fill(struct buf *out, const char *pattern, doc_value *value, void *arg)
+{
+        buf_reset(out);
+        while (*pattern) {
+                size_t plain = strcspn(pattern, "{"), n = strcspn(pattern + plain, "}");
+                char name[40];
+                const char *v;
+
+                buf_put(out, pattern, plain);
+                pattern += plain;
+                if (*pattern != '{')
+                        break;
+                snprintf(name, sizeof name, "%.*s", (int)(n ? n - 1 : 0), pattern + 1);
+                v = pattern[n] == '}' ? value(arg, name) : NULL;
+                if (v)
+                        buf_put_str(out, v);
+                else
+                        buf_put(out, pattern, n + (pattern[n] == '}'));
+                pattern += n + (pattern[n] == '}');
+        }
+        return buf_cstr(out);
+}
+
+static const char *the_number(void *arg, const char *name)
+{
+        (void)name;
+        return arg;
+}
+
+const char *doc_count(const struct doc *d, struct buf *out, const char *name, int64_t n)
+{
+        const json_t *text = json_object_get(doc_get(d->template, "text"), name);
+        const char *language = doc_text(d->template, "language");
+        const char *s = json_string_value(text);
+        struct buf number = BUF_INIT;
+        char digits[24];
+
+        if (json_is_object(text)) {
+                s = json_string_value(json_object_get(text, plural_category(language, n)));
+                if (!s)
+                        s = json_string_value(json_object_get(text, "other"));
+        }
+        snprintf(digits, sizeof digits, "%" PRId64, n);
+        doc_number(d, &number, digits, 0);
+        doc_fill(out, s ? s : name, the_number, (void *)(uintptr_t)buf_cstr(&number));
+        buf_deinit(&number);
+        return buf_cstr(out);
+}
+
 /* Digits in groups of three. */
 static void put_grouped(const struct doc *d, struct buf *out, const char *digits, size_t n)
 {
@@ -118,6 +169,21 @@ const char *doc_number(const struct doc *d, struct buf *out, const char *decimal
         return buf_cstr(out);
 }
 
+const char *doc_measure(const struct doc *d, struct buf *out, const char *decimal, int places,
+                        const char *unit)
+{
+        struct buf number = BUF_INIT;
+
+        doc_number(d, &number, decimal, places);
+        buf_reset(out);
+        buf_printf(out, "%s%s%s%s%s", d->rtl ? "\u2066" : "", buf_cstr(&number), *unit ? " " : "",
+                   strcmp(unit, "m3") == 0 ? "m³" : unit, d->rtl ? "\u2069" : "");
+        if (number.failed)
+                out->failed = true;
+        buf_deinit(&number);
+        return buf_cstr(out);
+}
+
 const char *doc_money(const struct doc *d, struct buf *out, int64_t minor)
 {
         const char *form = doc_text(d->template, "money");
@@ -126,8 +192,8 @@ const char *doc_money(const struct doc *d, struct buf *out, int64_t minor)
 
         decimal_format(v, d->minor_digits, text);
         buf_reset(out);
-        if (minor < 0)
-                buf_put_str(out, "−");
+        if (minor < 0) /* the sign stays left of its number whatever the page's direction */
+                buf_put_str(out, d->rtl ? "\u200e−" : "−");
         for (; *form; form++) {
                 if (strncmp(form, "{amount}", 8) == 0) {
                         put_number(d, out, text);

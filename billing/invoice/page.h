@@ -26,15 +26,27 @@ struct page {
         PangoLayout *layout;      /* owned, reused */
         const char *family;       /* borrowed */
         bool rtl;
+        bool tagged;     /* reading order and roles for screen readers (PDF 1.7, 14.8) */
+        const char *tag; /* role of the texts that follow: "P" at first, "H1", "TD" ... */
+        struct buf *out; /* borrowed */
 };
 
-/* Writes to @out as pages are finished. @created is RFC 3339 and the only time in the file, so that
- * a reprint has the same bytes. 0 or -ENOMEM. */
-int page_open(struct page *p, struct buf *out, const char *family, bool rtl, const char *title,
-              const char *author, const char *created);
+/* Writes to @out as pages are finished; the caller may take what is there at any time. @created is
+ * RFC 3339 and the only time in the file, so that a reprint has the same bytes. page_style() before
+ * the first text. 0 or -ENOMEM. */
+int page_open(struct page *p, struct buf *out, bool tagged, const char *title, const char *author,
+              const char *created);
+/* Fonts and direction of what follows; again for each document of a file. @family is borrowed. */
+void page_style(struct page *p, const char *family, bool rtl);
 void page_next(struct page *p);
-/* 0 or -EIO. */
-int page_close(struct page *p);
+/* @language "vi" of the file, or NULL. 0 or -EIO. */
+int page_close(struct page *p, const char *language);
+
+/* Structure around texts: "Table", "TR". Closed on the page it was opened on. */
+void page_begin(struct page *p, const char *role);
+void page_end(struct page *p, const char *role);
+/* One word across the page, pale, behind everything: copies and previews. */
+void page_mark(struct page *p, const char *text);
 
 void page_color(struct page *p, const char *color);
 void page_box(struct page *p, double x, double y, double w, double h, const char *color);

@@ -8,8 +8,10 @@
 
 #include "buf.h"
 #include "doc.h"
+#include "plural.h"
 #include "qr.h"
 #include "render.h"
+#include "template.h"
 
 /* ---- payment codes ---- */
 
@@ -101,30 +103,62 @@ static void test_code_grammar(void)
 
 /* ---- documents ---- */
 
-/* The newest template of @language, from the file the migration is made from. */
-static char *template_of(const char *language)
+/* The first JSON text of @file after @mark. */
+static json_t *json_of(const char *file, const char *mark)
 {
-        char path[4096], mark[64];
+        char path[4096];
         const char *source = getenv("HEADRACE_SOURCE");
         static char sql[65536];
         char *begin, *end;
+        json_error_t error;
+        json_t *doc;
         FILE *f;
         size_t n;
 
-        snprintf(path, sizeof path, "%s/billing/invoice/templates/002_templates.sql",
-                 source ? source : ".");
+        snprintf(path, sizeof path, "%s/billing/invoice/templates/%s", source ? source : ".", file);
         f = fopen(path, "rb");
         CU_ASSERT_PTR_NOT_NULL_FATAL(f);
         n = fread(sql, 1, sizeof sql - 1, f);
         sql[n] = '\0';
         fclose(f);
-        snprintf(mark, sizeof mark, "('default', '%s', 1, $json$", language);
         begin = strstr(sql, mark);
         CU_ASSERT_PTR_NOT_NULL_FATAL(begin);
-        begin += strlen(mark);
+        begin = strstr(begin, "$json$");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(begin);
+        begin += strlen("$json$");
         end = strstr(begin, "$json$");
         CU_ASSERT_PTR_NOT_NULL_FATAL(end);
-        return strndup(begin, (size_t)(end - begin));
+        doc = json_loadb(begin, (size_t)(end - begin), 0, &error);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+        return doc;
+}
+
+/* The newest template of @language, from the files the migrations are made from. */
+static json_t *template_json(const char *language)
+{
+        char mark[64];
+        json_t *doc, *texts;
+
+        snprintf(mark, sizeof mark, "('default', '%s', 1, $json$", language);
+        doc = json_of("002_templates.sql", mark);
+        snprintf(mark, sizeof mark, "('%s', '{}'", language);
+        texts = json_of("006_templates.sql", mark);
+        json_object_update(json_object_get(doc, "text"), texts);
+        json_object_set_new(doc, "language", json_string(language));
+        json_object_set_new(doc, "blocks",
+                            json_pack("[sssssssss]", "customer", "due", "why", "charts", "meters",
+                                      "lines", "totals", "messages", "slip"));
+        json_decref(texts);
+        return doc;
+}
+
+static char *template_of(const char *language)
+{
+        json_t *doc = template_json(language);
+        char *s = json_dumps(doc, JSON_COMPACT);
+
+        json_decref(doc);
+        return s;
 }
 
 static void put_charts(struct buf *b)
@@ -188,7 +222,13 @@ static void vietnamese(struct buf *b)
         put_line(b, 2, 1, "energy_t3", "charge", "Điện sinh hoạt", "100", "kWh", "2380", 238000);
         put_line(b, 3, 1, "energy_t4", "charge", "Điện sinh hoạt", "36", "kWh", "2998", 107928);
         put_line(b, 4, 1, "vat", "tax", "Thuế giá trị gia tăng", "547628", "", "0.08", 43802);
-        buf_put_str(b, "],");
+        buf_put_str(
+                b,
+                "],\"compare\":{\"previous\":{\"from\":\"2026-09-01\",\"until\":\"2026-09-30\","
+                "\"days\":30,\"quantity\":\"205\",\"total\":489240},\"causes\":{\"days\":16308,"
+                "\"use\":67220,\"price\":18554},\"previous_percent\":13,\"year_percent\":-4},"
+                "\"messages\":[\"Kính gửi {name}: từ ngày 01/12 quý khách có thể đọc chỉ số trên "
+                "ứng dụng.\"],");
         buf_put_str(b, vi_tail);
 }
 
@@ -248,8 +288,8 @@ static char *pdf_text(const char *name, const char *content, const char *languag
         struct buf a = BUF_INIT, b = BUF_INIT;
         FILE *f;
 
-        CU_ASSERT_EQUAL_FATAL(invoice_render(&a, content, template), 0);
-        CU_ASSERT_EQUAL_FATAL(invoice_render(&b, content, template), 0);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&a, content, template, NULL), 0);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&b, content, template, NULL), 0);
         /* A reprint is the same file. */
         CU_ASSERT_TRUE(a.len == b.len && memcmp(a.p, b.p, a.len) == 0);
         snprintf(path, sizeof path, "%s/headrace-test-%s-%d.pdf", keep ? keep : "/tmp", name,
@@ -285,6 +325,14 @@ static void test_vietnamese(void)
 
         vietnamese(&content);
         text = pdf_text("vi", buf_cstr(&content), "vi");
+        has(text, "Vì sao có số tiền này");
+        has(text, "+16.308 ₫");
+        has(text, "+102.082 ₫"); /* 591322 - 489240 */
+        has(text, "205 kWh");
+        has(text, "30 ngày");
+        has(text, "ít hơn 4% so với cùng kỳ năm trước");
+        has(text, "chuyển khoản với nội dung HN-2026-000017");
+        has(text, "Kính gửi Nguyễn Thị Thu Hường: từ ngày");
         has(text, "Hóa đơn");
         has(text, "Nguyễn Thị Thu Hường");
         has(text, "Số tiền phải thanh toán");
@@ -360,8 +408,8 @@ static void *print_some(void *arg)
         for (int i = 0; i < 10; i++) {
                 struct buf out = BUF_INIT;
 
-                if (invoice_render(&out, p->content, p->template) != 0 || out.len != p->want->len ||
-                    memcmp(out.p, p->want->p, out.len) != 0)
+                if (invoice_render(&out, p->content, p->template, NULL) != 0 ||
+                    out.len != p->want->len || memcmp(out.p, p->want->p, out.len) != 0)
                         atomic_fetch_add(p->wrong, 1);
                 buf_deinit(&out);
         }
@@ -379,7 +427,7 @@ static void test_threads(void)
 
         vietnamese(&content);
         p = (struct printer){ buf_cstr(&content), template, &want, &wrong };
-        CU_ASSERT_EQUAL_FATAL(invoice_render(&want, p.content, p.template), 0);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&want, p.content, p.template, NULL), 0);
         for (int i = 0; i < 4; i++)
                 CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, print_some, &p), 0);
         for (int i = 0; i < 4; i++)
@@ -396,11 +444,11 @@ static void test_bad_documents(void)
         struct buf out = BUF_INIT;
 
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-                CU_ASSERT_EQUAL(invoice_render(&out, bad[i], "{}"), -EINVAL);
-                CU_ASSERT_EQUAL(invoice_render(&out, "{}", bad[i]), -EINVAL);
+                CU_ASSERT_EQUAL(invoice_render(&out, bad[i], "{}", NULL), -EINVAL);
+                CU_ASSERT_EQUAL(invoice_render(&out, "{}", bad[i], NULL), -EINVAL);
         }
         /* Nothing known but that it is an object: an empty form, no crash. */
-        CU_ASSERT_EQUAL(invoice_render(&out, "{}", "{}"), 0);
+        CU_ASSERT_EQUAL(invoice_render(&out, "{}", "{}", NULL), 0);
         CU_ASSERT_EQUAL(invoice_payment_code(&out, "{\"amount_due\":5,\"currency\":\"VND\"}"),
                         -ENOENT);
         CU_ASSERT_EQUAL(invoice_payment_code(&out, "x"), -EINVAL);
@@ -447,6 +495,231 @@ static void test_formats(void)
         doc_close(&d);
 }
 
+/* ---- templates ---- */
+
+static void test_plurals(void)
+{
+        static const struct {
+                const char *language;
+                int64_t n;
+                const char *category;
+        } cases[] = {
+                { "en", 1, "one" },   { "en", 0, "other" },   { "en", 2, "other" },
+                { "vi", 1, "other" }, { "ar", 0, "zero" },    { "ar", 1, "one" },
+                { "ar", 2, "two" },   { "ar", 3, "few" },     { "ar", 10, "few" },
+                { "ar", 11, "many" }, { "ar", 99, "many" },   { "ar", 100, "other" },
+                { "ar", 103, "few" }, { "ar", 102, "other" }, { "ru", 21, "one" },
+                { "ru", 11, "many" }, { "ru", 22, "few" },    { "ru", 12, "many" },
+                { "pl", 21, "many" }, { "pl", 3, "few" },     { "cs", 4, "few" },
+                { "cs", 5, "other" }, { "he", 2, "two" },     { "fr", 0, "one" },
+                { "xx", 1, "one" },
+        };
+        struct doc d;
+        struct buf out = BUF_INIT;
+
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+                CU_ASSERT_STRING_EQUAL(plural_category(cases[i].language, cases[i].n),
+                                       cases[i].category);
+        char *template = template_of("ar");
+
+        CU_ASSERT_EQUAL_FATAL(doc_open(&d, "{}", template), 0);
+        CU_ASSERT_STRING_EQUAL(doc_count(&d, &out, "days_count", 2), "يومان");
+        CU_ASSERT_STRING_EQUAL(doc_count(&d, &out, "days_count", 31), "31 يوما");
+        CU_ASSERT_STRING_EQUAL(doc_count(&d, &out, "days_count", 5), "5 أيام");
+        CU_ASSERT_STRING_EQUAL(doc_measure(&d, &out, "1240.25", 1, "m3"), "\u2066"
+                                                                          "1,240.3 m³"
+                                                                          "\u2069");
+        CU_ASSERT_STRING_EQUAL(doc_count(&d, &out, "no such text", 5), "no such text");
+        doc_close(&d);
+        free(template);
+        buf_deinit(&out);
+}
+
+static void refuses(json_t *doc, const char *expected)
+{
+        char why[TEMPLATE_WHY_SIZE] = "";
+
+        CU_ASSERT_EQUAL(template_check(doc, "en", why), -EINVAL);
+        has(why, expected);
+        json_decref(doc);
+}
+
+static json_t *with(const char *member, json_t *v)
+{
+        json_t *doc = template_json("en");
+
+        json_object_set_new(doc, member, v);
+        return doc;
+}
+
+static json_t *with_text(const char *name, json_t *v)
+{
+        json_t *doc = template_json("en");
+
+        json_object_set_new(json_object_get(doc, "text"), name, v);
+        return doc;
+}
+
+static json_t *without(const char *member, const char *name)
+{
+        json_t *doc = template_json("en");
+
+        json_object_del(name ? json_object_get(doc, member) : doc, name ? name : member);
+        return doc;
+}
+
+static void test_template_check(void)
+{
+        static const char *const languages[] = { "en", "vi", "ar" };
+        char why[TEMPLATE_WHY_SIZE];
+
+        for (size_t i = 0; i < 3; i++) {
+                json_t *doc = template_json(languages[i]);
+
+                if (template_check(doc, languages[i], why) != 0)
+                        printf("\n%s: %s\n", languages[i], why);
+                CU_ASSERT_EQUAL(template_check(doc, languages[i], why), 0);
+                json_decref(doc);
+        }
+        refuses(json_array(), "must be a JSON object");
+        refuses(with_text("pay_how", json_string("Pay {nummer} now")),
+                "text.pay_how: unknown placeholder {nummer}; known here: number");
+        refuses(with_text("due", json_string("Pay by {due}")),
+                "text.due: unknown placeholder {due}; known here: none");
+        refuses(with_text("due", json_string("Pay by }")), "a brace without its partner");
+        refuses(with_text("due", json_string("Pay by {due")), "a brace without its partner");
+        refuses(with_text("due", json_integer(1)), "text.due must be a text or");
+        refuses(with_text("days_count", json_pack("{ss}", "one", "{n} day")),
+                "form \"other\" is missing");
+        refuses(with_text("days_count", json_pack("{ssss}", "other", "{n}", "lots", "{n}")),
+                "unknown plural form \"lots\"");
+        refuses(with_text("days_count", json_pack("{ssss}", "other", "{n}", "one", "{m}")),
+                "unknown placeholder {m}");
+        refuses(without("text", "scan"), "text.scan is missing");
+        refuses(without("accent", NULL), "accent is missing");
+        refuses(with("accent", json_string("blue")), "accent must be a colour");
+        refuses(with("money", json_string("{amount} {currency}")),
+                "unknown placeholder {currency}");
+        refuses(with("months", json_pack("[s]", "Jan")), "twelve names");
+        refuses(with("rtl", json_integer(1)), "rtl must be");
+        refuses(with("blocks", json_pack("[sss]", "due", "lines", "chart")),
+                "unknown block \"chart\"");
+        refuses(with("blocks", json_pack("[ss]", "due", "lines")), "\"totals\"");
+        refuses(with("blocks", json_pack("[ssss]", "due", "lines", "due", "totals")),
+                "\"due\" stands twice");
+        refuses(with("colour", json_string("x")), "unknown member \"colour\"");
+        refuses(with("language", json_string("fr")), "\"fr\" in the document but \"en\"");
+        CU_ASSERT_EQUAL(template_check_message("Dear {name}, {days} until {due}", why), 0);
+        CU_ASSERT_EQUAL(template_check_message("Dear {nam}", why), -EINVAL);
+        has(why, "{nam}");
+}
+
+/* Blocks are drawn in the template's order and left out when it does not name them. */
+static void test_blocks(void)
+{
+        struct buf content = BUF_INIT, pdf = BUF_INIT;
+        json_t *doc = with("blocks", json_pack("[sss]", "lines", "totals", "due"));
+        char *template = json_dumps(doc, JSON_COMPACT);
+        FILE *p;
+        char text[8192] = "", path[] = "/tmp/headrace-blocks.XXXXXX", command[96];
+
+        english(&content, 6);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, "copy"), 0);
+        p = fdopen(mkstemp(path), "wb");
+        fwrite(pdf.p, 1, pdf.len, p);
+        fclose(p);
+        snprintf(command, sizeof command, "pdftotext -raw %s -", path);
+        p = popen(command, "r");
+        text[fread(text, 1, sizeof text - 1, p)] = '\0';
+        pclose(p);
+        unlink(path);
+        has(text, "COPY");
+        CU_ASSERT_PTR_NULL(strstr(text, "How to pay"));
+        CU_ASSERT_PTR_NULL(strstr(text, "Ada Lovelace"));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(text, "Amount due"));
+        CU_ASSERT_TRUE(strstr(text, "Description") < strstr(text, "Amount due"));
+        json_decref(doc);
+        free(template);
+        buf_deinit(&content);
+        buf_deinit(&pdf);
+}
+
+static size_t count(const struct buf *b, const char *what)
+{
+        size_t n = 0, len = strlen(what);
+
+        for (size_t i = 0; i + len <= b->len; i++)
+                n += memcmp(b->p + i, what, len) == 0;
+        return n;
+}
+
+/* The table behind the catalogue is where the file says it is, and the file says its language. */
+static void test_file_structure(void)
+{
+        struct buf content = BUF_INIT, pdf = BUF_INIT;
+        char *template = template_of("vi");
+        const char *start;
+        size_t at;
+
+        vietnamese(&content);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, NULL), 0);
+        CU_ASSERT_EQUAL(count(&pdf, "/Lang (vi)"), 1);
+        CU_ASSERT_EQUAL(count(&pdf, "/DisplayDocTitle true"), 1);
+        CU_ASSERT_EQUAL(count(&pdf, "/Marked true"), 1);
+        CU_ASSERT_EQUAL(count(&pdf, "/S /H1"), 1);
+        CU_ASSERT_EQUAL(count(&pdf, "/S /Table"), 3);
+        CU_ASSERT_TRUE(count(&pdf, "/S /TD") >= 20);
+        buf_put_u8(&pdf, 0);
+        start = memmem(pdf.p + pdf.len - 64, 64, "startxref\n", 10);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(start);
+        at = strtoul(start + 10, NULL, 10);
+        CU_ASSERT_TRUE_FATAL(at + 5 < pdf.len);
+        CU_ASSERT_EQUAL(memcmp(pdf.p + at, "xref\n", 5), 0);
+        free(template);
+        buf_deinit(&content);
+        buf_deinit(&pdf);
+}
+
+static void test_many_in_a_file(void)
+{
+        struct buf a = BUF_INIT, b = BUF_INIT, out = BUF_INIT, whole = BUF_INIT;
+        char *vi = template_of("vi"), *en = template_of("en"), *ar = template_of("ar");
+        struct invoice_printer *p;
+        int pages = 0, sum = 0;
+
+        vietnamese(&a);
+        english(&b, 90);
+        CU_ASSERT_EQUAL_FATAL(invoice_printer_open(&p, &out, "Run 7", "2026-11-03T02:00:00Z"), 0);
+        for (int i = 0; i < 20; i++) {
+                const char *content = i % 4 == 3 ? buf_cstr(&b) : buf_cstr(&a);
+
+                CU_ASSERT_EQUAL(invoice_printer_add(p, content,
+                                                    i % 4 == 3 ? en
+                                                    : i % 2    ? ar
+                                                               : vi,
+                                                    &pages),
+                                0);
+                CU_ASSERT_TRUE(i % 4 == 3 ? pages > 3 : pages == 1);
+                sum += pages;
+                buf_put(&whole, out.p, out.len);
+                buf_reset(&out);
+        }
+        CU_ASSERT_EQUAL(invoice_printer_add(p, "[]", en, &pages), -EINVAL);
+        CU_ASSERT_EQUAL(invoice_printer_close(p), 0);
+        buf_put(&whole, out.p, out.len);
+        CU_ASSERT_EQUAL(count(&whole, "/Type /Page %"), (size_t)sum);
+        /* Fonts once, not twenty times. */
+        CU_ASSERT_TRUE(count(&whole, "/Type /FontDescriptor") <= 16);
+        CU_ASSERT_EQUAL(invoice_printer_close(NULL), 0);
+        free(vi);
+        free(en);
+        free(ar);
+        buf_deinit(&a);
+        buf_deinit(&b);
+        buf_deinit(&out);
+        buf_deinit(&whole);
+}
+
 HR_TESTS("invoice", { "VietQR strings byte for byte", test_vietqr },
          { "published payment codes are judged right", test_published_codes },
          { "codes that are none", test_code_grammar }, { "numbers, money, days", test_formats },
@@ -456,4 +729,8 @@ HR_TESTS("invoice", { "VietQR strings byte for byte", test_vietqr },
          { "lines overflow to more pages", test_overflow },
          { "a right-to-left invoice is drawn", test_arabic },
          { "four threads, the same bytes", test_threads },
-         { "documents that are none", test_bad_documents })
+         { "documents that are none", test_bad_documents }, { "plural forms", test_plurals },
+         { "templates are checked, mistakes named", test_template_check },
+         { "blocks of a template, and a copy", test_blocks },
+         { "language, title, roles", test_file_structure },
+         { "many invoices in a file", test_many_in_a_file })
