@@ -46,6 +46,16 @@ static void load(struct fixture *f, const char *const *plugins, struct buf *erro
         }
 }
 
+/* A test sets what its plugins are configured with in the environment, as "invoice.smtp_url". */
+static const char *config(void *arg, const char *plugin, const char *key)
+{
+        char name[128];
+
+        (void)arg;
+        snprintf(name, sizeof name, "%s.%s", plugin, key);
+        return getenv(name);
+}
+
 struct fixture *fixture_new(const char *const *plugins)
 {
         const char *conninfo = getenv("HEADRACE_TEST_DB");
@@ -59,7 +69,8 @@ struct fixture *fixture_new(const char *const *plugins)
         if (!f || db_open(&f->db, conninfo, 12))
                 die("database", "out of memory");
         if (host_new(&f->host,
-                     &(struct host_options){ .db = f->db, .workers = 2, .job_workers = 1 }))
+                     &(struct host_options){
+                             .db = f->db, .workers = 2, .job_workers = 1, .config = config }))
                 die("host", "out of memory");
         load(f, plugins, &errors);
         if (host_start(f->host, &errors))

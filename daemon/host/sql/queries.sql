@@ -223,7 +223,9 @@ select type, status, to_json(j) as item from (
                created_at, started_at, changed_at, ended_at from core.job where job_id = $1::bigint) j
 
 -- name: job_open
-select count(*) as n from core.job where status in ('queued', 'running')
+-- without those put off for longer than a failed one is
+select count(*) as n from core.job
+where (status = 'running' or status = 'queued' and run_after < now() + interval '30 seconds')
        and type = any (string_to_array($1, ' '))
 
 -- name: job_counts

@@ -68,7 +68,7 @@ static void test_show(void)
         CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "template.language"), "vi");
         /* The newest version of the template. */
         CU_ASSERT_EQUAL(fixture_call_as(f, "maker", "invoice.show", json, &reply), 200);
-        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "template.version"), "2");
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "template.version"), "3");
         CU_ASSERT_EQUAL(fixture_call_as(f, "stranger", "invoice.show", json, &reply), 404);
         CU_ASSERT_EQUAL(fixture_call_as(f, "stranger", "invoice.pdf", json, &reply), 404);
 }
