@@ -263,7 +263,7 @@ static void test_message(void)
                  sink.dir);
         snprintf(expected, sizeof expected, "%s",
                  fixture_sql(f, "select 'Công ty Điện lực Hà Nội <hoadon@example.vn> | "
-                                "<ba@example.vn> | Hóa đơn tiền điện ' || number || ' | ' || "
+                                "ba@example.vn | Hóa đơn tiền điện ' || number || ' | ' || "
                                 "number || '.pdf | application/pdf | ' || encode(a.digest, 'hex') "
                                 "|| ' | 1' from billing.archive a join billing.invoice i using "
                                 "(number) where account_id = 3 and form = 'pdf' order by i.seq "
@@ -305,10 +305,8 @@ static void test_retries(void)
                              "and address like 'ba@%'"));
         call("maker", "delivery.bounce", json, 200);
         CU_ASSERT_STRING_EQUAL(delivery(3, "state"), "email dead, print queued");
-        CU_ASSERT_STRING_EQUAL(
-                fixture_json(f, call("maker", "delivery.list", "{\"state\":\"dead\"}", 200),
-                             "items.0.reason"),
-                "550 mailbox full");
+        CU_ASSERT_PTR_NOT_NULL(strstr(call("maker", "delivery.list", "{\"state\":\"dead\"}", 200),
+                                      "\"550 mailbox full\""));
 }
 
 /* ---- printing ---- */
