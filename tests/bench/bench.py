@@ -181,7 +181,16 @@ def bench_concentrator(build):
         harness.remove(state)
 
 
-BENCHES = {"dlms": bench_dlms, "senml": bench_senml, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
+# ---- invoices ----
+
+def bench_pdf(build):
+    text = subprocess.run([program(build, "bench_pdf"), os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                          "invoice.json")], stdout=subprocess.PIPE, check=True).stdout.decode()
+    for line in text.splitlines():
+        row(*line.split("|"))
+
+
+BENCHES = {"pdf": bench_pdf, "dlms": bench_dlms, "senml": bench_senml, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
            "concentrator": bench_concentrator}
 
 
