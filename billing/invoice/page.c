@@ -261,6 +261,20 @@ double page_wrap(struct page *p, double x, double y, double w, int lines,
         return height;
 }
 
+/* Dark modules that touch are one rectangle: half as many numbers in the file. */
+static void qr_row(struct page *p, const QRcode *qr, int row, double left, double y, double module)
+{
+        const unsigned char *line = qr->data + (size_t)row * (size_t)qr->width;
+
+        for (int col = 0, end; col < qr->width; col = end + 1) {
+                for (end = col; end < qr->width && line[end] & 1; end++)
+                        ;
+                if (end > col)
+                        cairo_rectangle(p->cr, left + (col + 4) * module, y + (row + 4) * module,
+                                        (end - col) * module, module);
+        }
+}
+
 bool page_qr(struct page *p, double x, double y, double size, const char *text)
 {
         QRcode *qr = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M);
@@ -272,10 +286,7 @@ bool page_qr(struct page *p, double x, double y, double size, const char *text)
         module = size / (qr->width + 8);
         page_color(p, "#000000");
         for (int row = 0; row < qr->width; row++)
-                for (int col = 0; col < qr->width; col++)
-                        if (qr->data[row * qr->width + col] & 1)
-                                cairo_rectangle(p->cr, left + (col + 4) * module,
-                                                y + (row + 4) * module, module, module);
+                qr_row(p, qr, row, left, y, module);
         cairo_set_antialias(p->cr, CAIRO_ANTIALIAS_NONE);
         cairo_fill(p->cr);
         cairo_set_antialias(p->cr, CAIRO_ANTIALIAS_DEFAULT);

@@ -354,6 +354,44 @@ static void test_print(void)
         CU_ASSERT_EQUAL(number("select count(*) from billing.print_item"), 0);
 }
 
+/* A disk that refuses stops the job with a word; it goes on with the file it was at, prints nothing
+ * twice and leaves nothing out. */
+static void test_print_resumes(void)
+{
+        const char *last = fixture_sql(f, "select max(job_id) from core.job");
+        long job = strtol(last, NULL, 10) + 1;
+        char blocker[128], command[512], before[80];
+
+        snprintf(blocker, sizeof blocker, "%s/print-%ld-00003.pdf.part", print_dir, job);
+        CU_ASSERT_EQUAL_FATAL(mkdir(blocker, 0700), 0);
+        call("maker", "invoice.print", "{\"branch\":\"HN\",\"per_file\":6,\"paper\":false}", 202);
+        fixture_drain(f);
+        snprintf(command, sizeof command,
+                 "select status || ' ' || error from core.job where job_id = %ld", job);
+        CU_ASSERT_PTR_NOT_NULL(strstr(fixture_sql(f, command), "failed "));
+        CU_ASSERT_PTR_NOT_NULL(strstr(fixture_sql(f, command), "cannot be written"));
+        snprintf(command, sizeof command,
+                 "cat print-%ld-*.pdf | sha256sum; ls print-%ld-*.pdf | wc -l", job, job);
+        snprintf(before, sizeof before, "%s", in_dir(command));
+        CU_ASSERT_STRING_EQUAL(before + strlen(before) - 1, "2");
+        CU_ASSERT_EQUAL(rmdir(blocker), 0);
+        snprintf(command, sizeof command,
+                 "update core.job set status = 'queued', attempts = 0, run_after = now() where "
+                 "job_id = "
+                 "%ld",
+                 job);
+        fixture_exec(f, command);
+        call("maker", "delivery.run", "{}", 202); /* wakes the workers */
+        fixture_drain(f);
+        snprintf(command, sizeof command, "cat print-%ld-0000[12].pdf | sha256sum; echo 2", job);
+        CU_ASSERT_STRING_EQUAL(in_dir(command), before);
+        snprintf(command, sizeof command,
+                 "cat print-%ld-*.csv | grep -v ^number | cut -d, -f1 | sort -u | wc -l", job);
+        CU_ASSERT_EQUAL(atoi(in_dir(command)), 2 * CONTRACTS);
+        snprintf(command, sizeof command, "cat print-%ld-*.csv | grep -vc ^number", job);
+        CU_ASSERT_EQUAL(atoi(in_dir(command)), 2 * CONTRACTS);
+}
+
 /* Single files in a ZIP are the archive's bytes. */
 static void test_zip(void)
 {
@@ -431,5 +469,6 @@ HR_TESTS("delivery database", { "opens", open_host },
          { "messages by rule", test_messages }, { "why the amount changed adds up", test_compare },
          { "previews", test_preview }, { "e-mail, app, paper", test_delivery },
          { "the message another reads", test_message }, { "tries, bounces", test_retries },
-         { "print files", test_print }, { "single files in a ZIP", test_zip },
-         { "archive, copies, verify", test_archive }, { "closes", close_all })
+         { "print files", test_print }, { "printing goes on where it stopped", test_print_resumes },
+         { "single files in a ZIP", test_zip }, { "archive, copies, verify", test_archive },
+         { "closes", close_all })
