@@ -36,6 +36,11 @@ void einvoice_money(const struct einvoice *e, int64_t minor, char out[static DEC
         decimal_format((struct decimal){ minor, (int8_t)e->minor_digits }, e->minor_digits, out);
 }
 
+static bool is_peppol(const struct einvoice *e)
+{
+        return strcmp(text(e->settings, "profile"), "peppol") == 0;
+}
+
 /* ---- parties ---- */
 
 static void read_party(struct einvoice_party *p, const json_t *o)
@@ -59,6 +64,47 @@ static bool is_country(const char *s)
         return isupper((unsigned char)s[0]) && isupper((unsigned char)s[1]) && !s[2];
 }
 
+/* GS1's check digit of a global location number, which scheme 0088 stands for (PEPPOL-COMMON-R040).
+ */
+static bool is_gln(const char *s)
+{
+        int sum = 0;
+
+        if (strlen(s) != 13 || strspn(s, "0123456789") != 13)
+                return false;
+        for (int i = 0; i < 13; i++)
+                sum += (s[i] - '0') * (i % 2 ? 3 : 1);
+        return sum % 10 == 0;
+}
+
+static int check_endpoint(const struct einvoice_party *p, const char *who, bool peppol,
+                          char why[static EINVOICE_WHY_SIZE])
+{
+        if (*p->endpoint && !*p->endpoint_scheme)
+                return einvoice_fail(why,
+                                     "The %s's electronic address '%s' needs a scheme (BR-62, "
+                                     "BR-63)",
+                                     who, p->endpoint);
+        if (!peppol)
+                return 0;
+        if (!*p->endpoint)
+                return einvoice_fail(why,
+                                     "Peppol needs an electronic address of the %s "
+                                     "(PEPPOL-EN16931-R010, R020); set it first",
+                                     who);
+        if (strlen(p->endpoint_scheme) != 4 || strspn(p->endpoint_scheme, "0123456789") != 4)
+                return einvoice_fail(why,
+                                     "The %s's electronic address needs a scheme of four digits "
+                                     "such as 0088 (PEPPOL-EN16931-CL008); it is '%s'",
+                                     who, p->endpoint_scheme);
+        if (strcmp(p->endpoint_scheme, "0088") == 0 && !is_gln(p->endpoint))
+                return einvoice_fail(why,
+                                     "The %s's electronic address '%s' is no global location "
+                                     "number of 13 digits (PEPPOL-COMMON-R040)",
+                                     who, p->endpoint);
+        return 0;
+}
+
 static int check_party(const struct einvoice_party *p, const char *who, bool peppol,
                        char why[static EINVOICE_WHY_SIZE])
 {
@@ -75,22 +121,7 @@ static int check_party(const struct einvoice_party *p, const char *who, bool pep
                                      "The %s's VAT identifier '%s' needs its country's prefix "
                                      "(BR-CO-09)",
                                      who, p->vat_id);
-        if (*p->endpoint && !*p->endpoint_scheme)
-                return einvoice_fail(why,
-                                     "The %s's electronic address '%s' needs a scheme (BR-62, "
-                                     "BR-63)",
-                                     who, p->endpoint);
-        if (peppol && *p->endpoint && strspn(p->endpoint_scheme, "0123456789") != 4)
-                return einvoice_fail(why,
-                                     "The %s's electronic address needs a scheme of four digits "
-                                     "such as 0088 (PEPPOL-EN16931-CL008); it is '%s'",
-                                     who, p->endpoint_scheme);
-        if (peppol && !*p->endpoint)
-                return einvoice_fail(why,
-                                     "Peppol needs an electronic address of the %s "
-                                     "(PEPPOL-EN16931-R010, R020); set it first",
-                                     who);
-        return 0;
+        return check_endpoint(p, who, peppol, why);
 }
 
 /* ---- head ---- */
@@ -98,7 +129,7 @@ static int check_party(const struct einvoice_party *p, const char *who, bool pep
 static int read_head(struct einvoice *e, char why[static EINVOICE_WHY_SIZE])
 {
         const json_t *period = json_object_get(e->content, "period");
-        bool peppol = strcmp(text(e->settings, "profile"), "peppol") == 0;
+        bool peppol = is_peppol(e);
         int rc;
 
         e->credit_note = strcmp(text(e->content, "kind"), "credit_note") == 0;
@@ -156,14 +187,20 @@ static struct decimal absolute(struct decimal d)
         return (struct decimal){ d.m < 0 ? -d.m : d.m, d.scale };
 }
 
-/* Whether quantity × price is the amount but for 0.02, which is what Peppol allows in every
- * currency (PEPPOL-EN16931-R120). */
-static bool price_fits(struct decimal q, struct decimal p, struct decimal amount)
+/* Whether quantity × price is the amount, to the minor unit; for Peppol but for 0.01, half of what
+ * it allows in every currency, dong as well (PEPPOL-EN16931-R120). */
+static bool price_fits(const struct einvoice *e, struct decimal q, struct decimal p,
+                       struct decimal amount)
 {
-        struct decimal product, over;
+        struct decimal product, rounded, over;
 
-        return decimal_mul(q, p, &product) == 0 && decimal_sub(product, amount, &over) == 0 &&
-               decimal_cmp(absolute(over), (struct decimal){ 1, 2 }) <= 0;
+        if (decimal_mul(q, p, &product) < 0 || decimal_sub(product, amount, &over) < 0)
+                return false;
+        if (decimal_cmp(absolute(over), (struct decimal){ 1, 2 }) <= 0)
+                return true;
+        return !is_peppol(e) &&
+               decimal_rescale(product, e->minor_digits, DECIMAL_HALF_UP, &rounded) == 0 &&
+               decimal_cmp(rounded, amount) == 0;
 }
 
 /* Gives @l a quantity, a price that is not negative and a base, so that they make its amount. */
@@ -176,7 +213,7 @@ static void set_price(const struct einvoice *e, struct einvoice_line *l, struct 
         q = absolute(q);
         p = absolute(p);
         l->base = decimal_int(1);
-        if (price_fits(q, p, money)) {
+        if (price_fits(e, q, p, money)) {
                 l->price = p;
         } else if (!decimal_is_zero(q)) {
                 l->price = money;

@@ -12,7 +12,7 @@ def settings(vat=True, profile="en16931", **more):
     s = {"profile": profile, "buyer_reference": "0204-17", "corrects_issued": "2026-10-01",
          "seller": {"name": "Stadtwerke & Söhne <GmbH>", "street": "Am Wasserwerk 1", "city": "Berlin",
                     "postcode": "10115", "country": "DE", "vat_id": "DE123456789" if vat else "",
-                    "tax_id": "" if vat else "30/123/45678", "legal_id": "HRB 12345", "endpoint": "9482348239847239874",
+                    "tax_id": "" if vat else "30/123/45678", "legal_id": "HRB 12345", "endpoint": "4012345000009",
                     "endpoint_scheme": "0088", "phone": "+49 30 1234", "email": "rechnung@example.com"},
          "buyer": {"name": "Ada Lovelace", "street": "Analytical Way 1", "city": "Berlin", "postcode": "10117",
                    "country": "DE", "endpoint": "DE987654321", "endpoint_scheme": "9930"}, "taxes": []}
