@@ -181,3 +181,7 @@ begin
                 t.language, t.version, v_doc, sha256(convert_to(v_doc::text, 'UTF8')));
         return n.number;
 end $$;
+
+-- Clerks write templates and messages, approvers release templates.
+update core.role set permissions = permissions || '{template.write}' where role = 'clerk';
+update core.role set permissions = permissions || '{template.approve}' where role = 'approver';
