@@ -332,6 +332,8 @@ static void read_keys(const json_t *line, struct dlms_keys *keys, uint8_t *title
         decode_key_member(o, "guek", keys->ek, &keys->has_ek);
         decode_key_member(o, "gak", keys->ak, &keys->has_ak);
         decode_key_member(o, "dedicated", keys->dedicated, &keys->has_dedicated);
+        decode_key_member(o, "gbek", keys->broadcast, &keys->has_broadcast);
+        decode_key_member(o, "kek", keys->master, &keys->has_master);
         *has_title =
                 decode_hex_member(o, "server_system_title", title, DLMS_TITLE_SIZE) ==
                         DLMS_TITLE_SIZE ||
@@ -346,11 +348,12 @@ static void decode_line(struct decode *d, const json_t *line)
         const char *op = json_string_value(json_object_get(line, "op"));
         uint8_t title[DLMS_TITLE_SIZE], aes[DLMS_KEY_MAX];
         struct dlms_keys keys;
-        bool has_title, has_aes = false;
+        bool has_title, has_key, has_aes = false;
         long n;
 
         decode_key_member(json_object_get(line, "keys"), "aes", aes, &has_aes);
         read_keys(line, &keys, title, &has_title);
+        has_key = keys.has_ek || keys.has_broadcast || keys.has_master;
         if (json_is_string(hex)) {
                 n = decode_hex_member(line, "hex", d->bytes, d->cap);
                 if (n < 0)
@@ -358,7 +361,7 @@ static void decode_line(struct decode *d, const json_t *line)
                 else if (decode_is_mbus(d->bytes, (size_t)n))
                         decode_mbus(d, d->bytes, (size_t)n, has_aes ? aes : NULL);
                 else
-                        decode_bytes(d, (size_t)n, keys.has_ek ? &keys : NULL,
+                        decode_bytes(d, (size_t)n, has_key ? &keys : NULL,
                                      has_title ? title : NULL);
         } else if (json_is_string(text)) {
                 decode_text(d, json_string_value(text), json_string_length(text));
