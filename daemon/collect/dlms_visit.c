@@ -261,6 +261,17 @@ static void on_probe_failed(struct dlms_visit *d, unsigned error)
                            "the meter deciphers what we send and refuses its authentication tag");
 }
 
+static void fail_with(struct dlms_visit *d, unsigned error)
+{
+        /* The modem took the connection, and at the first request somebody hung up. */
+        if (error == DLMS_E_TRANSPORT_CLOSED && d->want == WANT_CLOCK && !d->pump.bytes_in)
+                visit_fail(&d->v, VISIT_SAP,
+                           "closed without a word when asked under client %u, server %u",
+                           d->v.address.client_sap, d->v.address.server_sap);
+        else
+                visit_fail(&d->v, cause_of(error), "%s", dlms_error_text(error));
+}
+
 static void on_failed(struct dlms_visit *d, const struct dlms_event *ev)
 {
         unsigned error = (unsigned)ev->error;
@@ -274,10 +285,10 @@ static void on_failed(struct dlms_visit *d, const struct dlms_event *ev)
         } else if (d->leg == LEG_REKEY) {
                 command_rekeyed(dlms_visit_key_command(d), false);
                 if (!d->registers_done)
-                        visit_fail(&d->v, cause_of(error), "%s", dlms_error_text(error));
+                        fail_with(d, error);
         } else {
                 d->retry = another_leg(d, error, ev->counter);
-                visit_fail(&d->v, cause_of(error), "%s", dlms_error_text(error));
+                fail_with(d, error);
         }
         if (!d->retry)
                 dlms_visit_cut_commands(d, dlms_error_text(error));
