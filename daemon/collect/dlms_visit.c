@@ -36,10 +36,10 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_TRANSPORT_CONNECT:
                 return VISIT_NO_ROUTE;
         case DLMS_E_TRANSPORT_CLOSED:
-        case DLMS_E_ASSOCIATION_CLOSED:
                 return VISIT_LOST;
         case DLMS_E_TIMEOUT_CONNECT:
         case DLMS_E_TIMEOUT_ASSOCIATE:
+        case DLMS_E_ASSOCIATION_CLOSED:
         case DLMS_E_WRAPPER_ADDRESS:
                 return VISIT_SAP;
         case DLMS_E_TIMEOUT_HLS:
@@ -51,10 +51,8 @@ static enum visit_cause cause_of(unsigned error)
                 return VISIT_WRONG_AK;
         case DLMS_E_TAG:
         case DLMS_E_HLS_REFUSED:
-        case DLMS_E_HLS_REFUSED_SECRET:
         case DLMS_E_HLS_REFUSED_SIGNATURE:
         case DLMS_E_HLS_SERVER:
-        case DLMS_E_HLS_SERVER_SECRET:
         case DLMS_E_HLS_SERVER_SIGNATURE:
         case DLMS_E_HLS_CHALLENGE:
         case DLMS_E_SIGNATURE:
@@ -75,6 +73,8 @@ static enum visit_cause cause_of(unsigned error)
         case DLMS_E_RECIPIENT:
                 return VISIT_TITLE;
         case DLMS_E_ASSOCIATION_AUTHENTICATION:
+        case DLMS_E_HLS_REFUSED_SECRET:
+        case DLMS_E_HLS_SERVER_SECRET:
                 return VISIT_PASSWORD;
         case DLMS_E_HDLC_REFUSED:
         case DLMS_E_ASSOCIATION_REJECTED:
@@ -261,17 +261,6 @@ static void on_probe_failed(struct dlms_visit *d, unsigned error)
                            "the meter deciphers what we send and refuses its authentication tag");
 }
 
-static void fail_with(struct dlms_visit *d, unsigned error)
-{
-        /* The modem took the connection, and at the first request somebody hung up. */
-        if (error == DLMS_E_TRANSPORT_CLOSED && d->want == WANT_CLOCK && !d->pump.bytes_in)
-                visit_fail(&d->v, VISIT_SAP,
-                           "closed without a word when asked under client %u, server %u",
-                           d->v.address.client_sap, d->v.address.server_sap);
-        else
-                visit_fail(&d->v, cause_of(error), "%s", dlms_error_text(error));
-}
-
 static void on_failed(struct dlms_visit *d, const struct dlms_event *ev)
 {
         unsigned error = (unsigned)ev->error;
@@ -285,10 +274,10 @@ static void on_failed(struct dlms_visit *d, const struct dlms_event *ev)
         } else if (d->leg == LEG_REKEY) {
                 command_rekeyed(dlms_visit_key_command(d), false);
                 if (!d->registers_done)
-                        fail_with(d, error);
+                        visit_fail(&d->v, cause_of(error), "%s", dlms_error_text(error));
         } else {
                 d->retry = another_leg(d, error, ev->counter);
-                fail_with(d, error);
+                visit_fail(&d->v, cause_of(error), "%s", dlms_error_text(error));
         }
         if (!d->retry)
                 dlms_visit_cut_commands(d, dlms_error_text(error));
