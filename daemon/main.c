@@ -462,7 +462,10 @@ static int open_collect(struct daemon *d, const char *state_dir)
                                      .config = d->config,
                                      .ingest = d->ingest,
                                      .db = d->db,
-                                     .state_dir = state_dir };
+                                     .state_dir = state_dir,
+                                     .master = &d->master_key,
+                                     .instance =
+                                             config_text(d->config, "host", "instance") };
         struct buf why = BUF_INIT;
         int r;
 

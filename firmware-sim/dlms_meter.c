@@ -151,7 +151,7 @@ static unsigned get_clock(const struct dlms_meter *d, const struct dlms_attr *a,
         if (a->id == 1)
                 axdr_put_obis(w, &clock_obis);
         else if (a->id == 2)
-                put_time(d, sim_now(d->sim) + d->meter->drift_s, w);
+                put_time(d, sim_now(d->sim) + d->meter->drift_s + d->objects.clock_offset_s, w);
         else if (a->id == 3)
                 axdr_put_int16(w, (int16_t)-d->sim->opt.utc_offset_min);
         else
@@ -186,7 +186,10 @@ static unsigned get(void *meter, const struct dlms_attr *a, const struct dlms_se
 {
         struct dlms_meter *d = meter;
         int64_t end = sim_data_end(d->sim);
+        unsigned result;
 
+        if (dlms_objects_get(d, a, selection, w, &result))
+                return result;
         if (is(a, 8, clock_obis))
                 return get_clock(d, a, w);
         if (is(a, 7, profile_obis))
@@ -211,9 +214,23 @@ size_t dlms_meter_scratch(const struct sim *s)
         return (size_t)rows * DLMS_METER_ROW + DLMS_METER_REST;
 }
 
+static unsigned set(void *meter, const struct dlms_attr *a, const uint8_t *data, size_t n)
+{
+        return dlms_objects_set(meter, a, data, n);
+}
+
+static unsigned action(void *meter, const struct dlms_attr *a, const uint8_t *params, size_t n,
+                       struct axdr_writer *ret)
+{
+        (void)ret;
+        return dlms_objects_action(meter, a, params, n);
+}
+
 void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m)
 {
-        static const struct dlms_server_objects objects = { .get = get };
+        static const struct dlms_server_objects objects = { .get = get,
+                                                            .set = set,
+                                                            .action = action };
 
         *d = (struct dlms_meter){ .sim = s, .meter = m, .counters = { .tx = 1 } };
         d->counters.rx = m->ahead;
@@ -222,6 +239,7 @@ void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m)
         d->config.breaks = m->faults & FAULT_BREAKS ? DLMS_CONF_MULTIPLE_REFERENCES : 0;
         d->config.objects = &objects;
         memcpy(d->config.title, m->title, sizeof m->title);
+        dlms_objects_init(d);
         if (m->kind == SIM_DLMS_WRAPPER && s->opt.lls[0]) {
                 d->config.auth = DLMS_AUTH_LLS;
                 d->config.secret = (const uint8_t *)s->opt.lls;
@@ -229,6 +247,8 @@ void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m)
         }
         if (m->kind != SIM_DLMS_HDLC)
                 return;
+        if (s->opt.counter_ahead)
+                d->counters.rx = s->opt.counter_ahead * 1000000u;
         d->config.framing = DLMS_FRAMING_HDLC;
         d->config.max_info = 1024;
         d->config.window = 1;
@@ -238,4 +258,9 @@ void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m)
         d->config.keys.has_ek = d->config.keys.has_ak = true;
         memcpy(d->config.keys.ek, m->guek, METER_KEY_SIZE);
         memcpy(d->config.keys.ak, m->gak, METER_KEY_SIZE);
+}
+
+void dlms_meter_deinit(struct dlms_meter *d)
+{
+        dlms_objects_deinit(d);
 }

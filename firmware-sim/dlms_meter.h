@@ -4,6 +4,7 @@
 
 #include "dlms/server.h"
 
+#include "dlms_objects.h"
 #include "meter.h"
 
 struct sim;
@@ -14,9 +15,11 @@ struct dlms_meter {
         struct meter *meter;
         struct dlms_server_config config;
         struct dlms_server_counters counters;
+        struct dlms_objects objects;
 };
 
 void dlms_meter_init(struct dlms_meter *d, struct sim *s, struct meter *m);
+void dlms_meter_deinit(struct dlms_meter *d);
 
 /* A profile row has at most so many bytes; 62 days of quarter hours are kept. The object list fits
  * in the rest. */

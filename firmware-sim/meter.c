@@ -81,6 +81,7 @@ void meter_init(struct meter *m, const struct sim_options *o, enum sim_kind kind
         random_bytes(&state, m->psk, sizeof m->psk);
         /* The meter was new at some time before its history. */
         m->base = (int64_t)(sim_random(&state) % 50000000) - meter_total(m, o->from);
+        random_bytes(&state, m->kek, sizeof m->kek);
 }
 
 static int64_t floor_div(int64_t a, int64_t b)

@@ -37,6 +37,7 @@ struct meter {
         int64_t scale_ppm; /* of the series */
         int64_t base;      /* register before its time */
         uint8_t guek[METER_KEY_SIZE], gak[METER_KEY_SIZE], psk[METER_KEY_SIZE], title[8];
+        uint8_t kek[METER_KEY_SIZE]; /* wraps new keys */
         bool unknown;    /* not in the fleet file */
         bool wrong_key;  /* the fleet file has other keys */
         uint16_t port;   /* polled meters: where they listen */

@@ -47,6 +47,7 @@ struct sim_options {
         /* of meters: how many have them */
         unsigned ahead, drift, drift_s, no_release, one_connection, pause_ms, breaks;
         bool addresses; /* an address of its own in 127.0.0.0/8 for each polled meter */
+        unsigned clock_offset, stuck, tamper, counter_ahead;
         unsigned progress_s;
         char prefix[16]; /* of the MQTT client ids */
 };

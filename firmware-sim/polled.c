@@ -513,6 +513,9 @@ void sim_polled_free(struct sim *s)
 {
         if (!s->polled)
                 return;
+        for (unsigned i = 0; i < s->polled->n; i++)
+                if (s->polled->listeners[i].meter->kind != SIM_MODBUS)
+                        dlms_meter_deinit(&s->polled->listeners[i].dlms);
         free(s->polled->listeners);
         free(s->polled);
         s->polled = NULL;

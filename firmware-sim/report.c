@@ -25,9 +25,9 @@ static void put_address(struct buf *b, const struct sim *s, const struct meter *
         case SIM_DLMS_WRAPPER:
                 put_str(b, "host", host);
                 buf_printf(b,
-                           ",\"port\":%u,\"transport\":\"tcp-wrapper\",\"client_sap\":16,"
-                           "\"server_sap\":1,\"auth\":\"none\",\"security\":\"none\"",
-                           m->port);
+                           ",\"port\":%u,\"transport\":\"tcp-wrapper\",\"client_sap\":%d,"
+                           "\"server_sap\":1,\"auth\":\"%s\",\"security\":\"none\"",
+                           m->port, s->opt.lls[0] ? 1 : 16, s->opt.lls[0] ? "lls" : "none");
                 break;
         case SIM_DLMS_HDLC:
                 put_str(b, "host", host);
@@ -92,6 +92,9 @@ static void put_meter(struct buf *b, const struct sim *s, const struct meter *m)
         if (m->kind == SIM_DLMS_HDLC) {
                 put_key(b, "guek", m->guek, m->wrong_key, true);
                 put_key(b, "gak", m->gak, m->wrong_key, false);
+                put_key(b, "kek", m->kek, false, false);
+        } else if (m->kind == SIM_DLMS_WRAPPER && s->opt.lls[0]) {
+                put_str(b, "lls", s->opt.lls);
         } else if (m->kind == SIM_COAP) {
                 put_key(b, "psk", m->psk, m->wrong_key, true);
         }

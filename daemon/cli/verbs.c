@@ -244,8 +244,10 @@ static int parse_words(const json_t *op, struct request *r, int words, int argc,
         const char *positional = text_of(op, "cli");
         int e;
 
-        for (int w = 0; w < words; w++)
-                positional += word_len(positional) + 1;
+        for (int w = 0; w < words; w++) {
+                positional += word_len(positional);
+                positional += *positional == ' ';
+        }
         for (int i = words; i < argc; i++) {
                 size_t len = word_len(positional);
                 char name[64];

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "civil.h"
-#include "collect_internal.h"
+#include "commands.h"
 #include "polling.h"
 
 enum { CALL_TIMEOUT_MS = 5000, STATUS_TIMEOUT_MS = 1000 };
@@ -265,12 +265,24 @@ int collect_sweep_start(struct collect *c, uint32_t meter_id, int64_t from, int6
         return collect_call(c, sweep_ask, free, a, CALL_TIMEOUT_MS);
 }
 
+static void wake_commands(struct collect *c, void *arg)
+{
+        (void)arg;
+        commands_look(c);
+}
+
+int collect_commands_wake(struct collect *c)
+{
+        return collect_call(c, wake_commands, NULL, NULL, CALL_TIMEOUT_MS);
+}
+
 /* ---- documents: made on the loop into a buffer of their own, copied by the caller ---- */
 
 /* Filled on the loop; the caller's reference and the call's. */
 struct document {
         struct buf json;
         char cause[48];
+        uint32_t meter_id; /* 0 = all */
         unsigned limit;
         atomic_uint refs;
 };
@@ -286,7 +298,7 @@ static void document_unref(void *arg)
 }
 
 static int document_of(struct collect *c, void (*fill)(struct collect *, void *), const char *cause,
-                       unsigned limit, int timeout_ms, struct buf *out)
+                       uint32_t meter_id, unsigned limit, int timeout_ms, struct buf *out)
 {
         struct document *d = calloc(1, sizeof *d);
         int r;
@@ -295,6 +307,7 @@ static int document_of(struct collect *c, void (*fill)(struct collect *, void *)
                 return -ENOMEM;
         d->refs = 2;
         d->limit = limit;
+        d->meter_id = meter_id;
         if (cause)
                 strncpy(d->cause, cause, sizeof d->cause - 1);
         r = collect_call(c, fill, document_unref, d, timeout_ms);
@@ -337,16 +350,27 @@ static void fill_sweep(struct collect *c, void *arg)
                    "{\"enabled\":true,\"begun\":%s,\"meters\":%zu,\"read\":%zu,\"failing\":%zu,"
                    "\"not_tried\":%zu,"
                    "\"visiting\":%zu,\"waiting\":%zu,\"links\":%zu,\"links_resting\":%zu,"
-                   "\"visits\":%llu,"
+                   "\"cells\":%zu,\"late\":%zu,\"visits\":%llu,"
                    "\"values\":%llu,\"causes\":{",
                    c->seeded ? "true" : "false", p.meters, p.read, p.failing, p.not_tried,
-                   p.visiting, p.waiting, p.links, p.links_resting, (unsigned long long)p.visits,
+                   p.visiting, p.waiting, p.links, p.links_resting, p.cells, p.late,
+                   (unsigned long long)p.visits,
                    (unsigned long long)p.values);
-        for (unsigned i = 0; i < VISIT_N_CAUSES; i++)
-                if (p.causes[i]) {
-                        buf_printf(b, "%s\"%s\":%zu", comma, visit_cause_name(i), p.causes[i]);
-                        comma = ",";
-                }
+        for (unsigned i = 0; i < VISIT_N_CAUSES; i++) {
+                size_t n = p.causes[i];
+
+                /* Several of ours may share a word: told once, with the first of them. */
+                for (unsigned k = i + 1; k < VISIT_N_CAUSES; k++)
+                        if (strcmp(visit_cause_name(k), visit_cause_name(i)) == 0)
+                                n += p.causes[k];
+                for (unsigned k = 0; n && k < i; k++)
+                        if (strcmp(visit_cause_name(k), visit_cause_name(i)) == 0)
+                                n = 0;
+                if (!n)
+                        continue;
+                buf_printf(b, "%s\"%s\":%zu", comma, visit_cause_name(i), n);
+                comma = ",";
+        }
         buf_put_str(b, "},\"run\":");
         if (!p.started_ms) {
                 buf_put_str(b, "null}");
@@ -363,7 +387,7 @@ static void fill_sweep(struct collect *c, void *arg)
 
 int collect_sweep_json(struct collect *c, struct buf *json)
 {
-        return document_of(c, fill_sweep, NULL, 0, CALL_TIMEOUT_MS, json);
+        return document_of(c, fill_sweep, NULL, 0, 0, CALL_TIMEOUT_MS, json);
 }
 
 static void put_unread(struct collect *c, struct buf *b, const struct sweep_meter *m)
@@ -375,7 +399,8 @@ static void put_unread(struct collect *c, struct buf *b, const struct sweep_mete
         buf_printf(b, ",\"cause\":\"%s\",\"text\":\"%s\",\"detail\":", visit_cause_name(m->cause),
                    visit_cause_text(m->cause));
         buf_put_json_str(b, m->detail, strlen(m->detail));
-        buf_printf(b, ",\"failures\":%u", m->failures);
+        buf_printf(b, ",\"next_step\":\"%s\",\"failures\":%u",
+                   visit_cause_next(visit_cause_name(m->cause)), m->failures);
         put_time(b, "stored_until", m->have_until);
         put_time(b, "last_try", utc_of(c, m->last_try_ms));
         put_time(b, "last_read", utc_of(c, m->last_read_ms));
@@ -392,7 +417,8 @@ static void fill_unread(struct collect *c, void *arg)
         for (size_t i = 0; c->polling && i < sweep_count(c->sweep); i++) {
                 const struct sweep_meter *m = sweep_at(c->sweep, i);
 
-                if (!m->meter_id || m->cause == VISIT_READ ||
+                if (!m->meter_id || (d->meter_id && d->meter_id != m->meter_id) ||
+                    (m->cause == VISIT_READ && !d->meter_id) ||
                     (d->cause[0] && strcmp(d->cause, visit_cause_name(m->cause)) != 0))
                         continue;
                 total++;
@@ -405,9 +431,10 @@ static void fill_unread(struct collect *c, void *arg)
         buf_printf(&d->json, "],\"total\":%zu}", total);
 }
 
-int collect_unread_json(struct collect *c, const char *cause, unsigned limit, struct buf *json)
+int collect_unread_json(struct collect *c, const char *cause, uint32_t meter_id, unsigned limit,
+                        struct buf *json)
 {
-        return document_of(c, fill_unread, cause, limit, CALL_TIMEOUT_MS, json);
+        return document_of(c, fill_unread, cause, meter_id, limit, CALL_TIMEOUT_MS, json);
 }
 
 static void put_source(struct buf *b, const char *name, const struct source_stats *s)
@@ -472,7 +499,7 @@ static void fill_status(struct collect *c, void *arg)
 void collect_status(void *collect, struct buf *json)
 {
         size_t at = json->len;
-        int r = document_of(collect, fill_status, NULL, 0, STATUS_TIMEOUT_MS, json);
+        int r = document_of(collect, fill_status, NULL, 0, 0, STATUS_TIMEOUT_MS, json);
 
         if (r == 0)
                 return;

@@ -35,6 +35,7 @@ void collect_free(struct collect *c)
         free(c);
 }
 
+/* Also the desk's. */
 static void on_forward_closed(void *arg)
 {
         collect_part_closed(arg);
@@ -46,7 +47,11 @@ static void close_listeners(struct collect *c)
         struct coap_server *coap = c->coap;
         struct push_server *push = c->push;
         struct forward *forward = c->forward;
+        struct desk *desk = c->desk;
 
+        c->desk = NULL;
+        if (desk)
+                desk_close(desk, on_forward_closed, c);
         c->coap = NULL;
         c->push = NULL;
         c->forward = NULL;
@@ -61,6 +66,7 @@ static void close_handles(struct collect *c)
         uv_close((uv_handle_t *)&c->refresh, on_handle_closed);
         uv_close((uv_handle_t *)&c->poll_timer, on_handle_closed);
         uv_close((uv_handle_t *)&c->sync_timer, on_handle_closed);
+        uv_close((uv_handle_t *)&c->command_timer, on_handle_closed);
         uv_close((uv_handle_t *)&c->async, on_handle_closed);
 }
 
@@ -68,8 +74,9 @@ void collect_part_closed(struct collect *c)
 {
         if (--c->open_parts > 0)
                 return;
-        if (c->coap || c->push || c->forward) {
-                c->open_parts = (c->coap != NULL) + (c->push != NULL) + (c->forward != NULL);
+        if (c->coap || c->push || c->forward || c->desk) {
+                c->open_parts = (c->coap != NULL) + (c->push != NULL) + (c->forward != NULL) +
+                                (c->desk != NULL);
                 close_listeners(c);
         } else if (c->open_handles) {
                 c->open_parts = c->open_handles;
@@ -175,8 +182,9 @@ int collect_open(struct collect **ret, const struct collect_options *options, st
         uv_timer_init(c->loop, &c->refresh);
         uv_timer_init(c->loop, &c->poll_timer);
         uv_timer_init(c->loop, &c->sync_timer);
-        c->refresh.data = c->poll_timer.data = c->sync_timer.data = c;
-        c->open_handles = 4;
+        uv_timer_init(c->loop, &c->command_timer);
+        c->refresh.data = c->poll_timer.data = c->sync_timer.data = c->command_timer.data = c;
+        c->open_handles = 5;
         calls_open(c);
         r = open_parts(c, options, error);
         if (r < 0) {

@@ -21,7 +21,7 @@
 
 struct collect;
 
-/* Sections [mqtt], [coap], [push], [sweep], [dlms]; ended by a NULL name. */
+/* Sections [mqtt], [coap], [push], [sweep], [dlms], [clock], [commands]; ended by a NULL name. */
 extern const struct config_section collect_config[];
 
 struct collect_options {
@@ -32,7 +32,10 @@ struct collect_options {
         struct ingest *ingest;
         struct spool *spool;   /* a concentrator's: ingest_spool() */
         struct db *db;         /* asked once what is stored already; NULL: read anew */
-        const char *state_dir; /* invocation counters */
+        const char *state_dir; /* invocation counters, count of disconnections */
+        /* Opens and seals keys on trial; NULL: keys cannot be changed. */
+        const struct secret *master;
+        const char *instance; /* this daemon among several; NULL = "headraced" */
         /* The embedded broker: wins over [mqtt] host and port. NULL = as configured. */
         const char *mqtt_host;
         uint16_t mqtt_port;
@@ -81,8 +84,12 @@ int collect_call(struct collect *c, void (*fn)(struct collect *c, void *arg),
 /* collect_read_now() from a worker thread: 0 or -ETIMEDOUT, -ESHUTDOWN. */
 int collect_read_wait(struct collect *c, uint32_t meter_id, int timeout_ms,
                       struct collect_read *ret);
+/* Commands may have become due: looks at once instead of within a second. */
+int collect_commands_wake(struct collect *c);
 /* Has every polled meter, or one (0 = all), read for [from, to). */
 int collect_sweep_start(struct collect *c, uint32_t meter_id, int64_t from, int64_t to);
 /* JSON: the sweep's progress; unread meters with their causes, at most @limit. */
 int collect_sweep_json(struct collect *c, struct buf *json);
-int collect_unread_json(struct collect *c, const char *cause, unsigned limit, struct buf *json);
+/* @meter_id: that meter alone, even when it is read; 0 = all that are not. */
+int collect_unread_json(struct collect *c, const char *cause, uint32_t meter_id, unsigned limit,
+                        struct buf *json);

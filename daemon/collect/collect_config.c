@@ -52,6 +52,8 @@ static const struct config_key sweep_keys[] = {
         { "on_demand", CONFIG_INT, "10", "Further places for reads a person waits for", NULL, 1,
           1000 },
         { "per_link", CONFIG_INT, "4", "Visits at once on one host and port", NULL, 1, 1000 },
+        { "per_cell", CONFIG_INT, "0",
+          "Visits at once in one cell (a meter's address names it); 0 = no limit", NULL, 0, 100000 },
         { "retry_min", CONFIG_DURATION, "30s", "First wait after a failure, doubled each time",
           NULL, 100, 86400000 },
         { "retry_max", CONFIG_DURATION, "30m", "Longest wait after a failure", NULL, 100,
@@ -71,12 +73,33 @@ static const struct config_key dlms_keys[] = {
         { 0 },
 };
 
+static const struct config_key clock_keys[] = {
+        { "policy", CONFIG_TEXT, "record",
+          "What is done by itself about a meter's clock that is off: record, shift, set", NULL, 0,
+          0 },
+        { "tolerance", CONFIG_DURATION, "10s", "A clock off by less is left alone", NULL, 1000,
+          3600000 },
+        { "shift_limit", CONFIG_DURATION, "60s", "Up to it a clock is shifted, beyond it set", NULL,
+          0, 900000 },
+        { 0 },
+};
+
+static const struct config_key command_keys[] = {
+        { "disconnects_per_hour", CONFIG_INT, "20",
+          "Disconnections this process sends at most in an hour; 0 = none at all", NULL, 0,
+          1000000 },
+        { "disconnects_per_day", CONFIG_INT, "100", "And in a day", NULL, 0, 1000000 },
+        { 0 },
+};
+
 const struct config_section collect_config[] = {
         { "mqtt", "Telemetry from an MQTT broker", mqtt_keys },
         { "coap", "Telemetry over CoAP with DTLS pre-shared keys", coap_keys },
         { "push", "DLMS meters that connect to us", push_keys },
         { "sweep", "Schedule of polled meters", sweep_keys },
         { "dlms", "DLMS/COSEM sessions", dlms_keys },
+        { "clock", "Drift of meters' clocks", clock_keys },
+        { "commands", "Limits on commands to meters", command_keys },
         { "upstream", "Where a concentrator sends what it collects", forward_keys },
         { NULL, NULL, NULL },
 };

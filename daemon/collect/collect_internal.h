@@ -4,9 +4,11 @@
 
 #include <pthread.h>
 
+#include "caps.h"
 #include "coap.h"
 #include "collect.h"
 #include "counters.h"
+#include "desk.h"
 #include "forward.h"
 #include "layout.h"
 #include "log.h"
@@ -73,6 +75,14 @@ void intake(struct collect *c, const struct intake_message *m, intake_done *done
 /* ---- polling ---- */
 
 struct poll_visit;
+struct due;
+struct groups;
+
+/* What is done about a clock that is off; [clock]. */
+struct clock_policy {
+        const char *policy; /* record, shift, set; borrowed from the configuration */
+        int64_t tolerance_s, shift_limit_s;
+};
 
 struct collect {
         uv_loop_t *loop;
@@ -103,6 +113,16 @@ struct collect {
         struct read_waiter *waiters; /* list */
         struct seed *seed;
         int64_t back_s;
+
+        /* Commands; NULL without a database. The desk's thread alone uses caps. */
+        struct desk *desk;
+        struct caps *caps;
+        const struct secret *master;
+        const char *instance;
+        struct clock_policy clock;
+        uv_timer_t command_timer;
+        struct groups *groups; /* owned */
+        struct due *due; /* the question for due commands; owned */
 
         /* Calls from other threads. */
         uv_async_t async;

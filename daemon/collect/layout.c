@@ -8,6 +8,7 @@ enum { CACHE_MAX = 64 };
 
 struct layout_cache {
         size_t n;
+        unsigned generation;
         struct layout *layouts[CACHE_MAX]; /* owned */
 };
 
@@ -53,12 +54,28 @@ void layout_give(struct layout_cache *c, struct layout *l)
         if (!l)
                 return;
         i = find(c, l->model);
-        if (i < c->n && l->forgotten) {
+        /* Only what this visit had itself is forgotten, and only what it learned is kept: another
+         * visit of the model may have done either meanwhile. */
+        if (i < c->n && l->forgotten && c->layouts[i]->generation == l->generation) {
                 free(c->layouts[i]);
                 c->layouts[i] = c->layouts[--c->n];
-        } else if (i == c->n && l->known && !l->forgotten && c->n < CACHE_MAX) {
-                c->layouts[c->n++] = l;
-                return;
+                i = c->n;
+        }
+        if (l->known && l->learned) {
+                l->learned = l->forgotten = false;
+                l->generation = ++c->generation;
+                if (i < c->n)
+                        free(c->layouts[i]);
+                else if (c->n < CACHE_MAX)
+                        c->n++;
+                else
+                        i = CACHE_MAX;
+                if (i < CACHE_MAX) {
+                        c->layouts[i] = l;
+                        return;
+                }
+        } else if (i < c->n && l->no_lists) {
+                c->layouts[i]->no_lists = true;
         }
         free(l);
 }
@@ -109,4 +126,11 @@ const struct layout_unit *layout_unit_of(const struct layout *l, const struct dl
 void layout_forget(struct layout *l)
 {
         l->forgotten = true;
+        l->known = l->learned = false;
+}
+
+void layout_relearn(struct layout *l)
+{
+        layout_forget(l);
+        l->n_units = l->logs_known = 0;
 }

@@ -20,8 +20,12 @@ struct layout_unit {
 /* A visit works on a copy of its own: two meters of a model may be visited at once. */
 struct layout {
         char model[MODEL_NAME_MAX];
-        bool known, forgotten;
+        bool known, forgotten, learned; /* learned: by this visit */
+        bool no_lists;                  /* it grants lists and then fails at them */
+        unsigned generation;            /* of what was copied from the cache; 0 = nothing */
         struct profile_columns columns;
+        uint8_t logs_known; /* bit by bit */
+        struct profile_columns logs[MODEL_LOGS_MAX];
         int8_t map[PROFILE_COLUMNS_MAX]; /* column -> model's capture object, -1 none */
         uint8_t n_units;
         struct layout_unit units[2 * MODEL_OBJECTS_MAX];
@@ -41,4 +45,7 @@ bool layout_map(struct layout *l, const struct meter_model *model);
 void layout_set_unit(struct layout *l, const struct dlms_attr *attr, int8_t scaler, uint8_t unit);
 /* NULL when the meter did not tell. */
 const struct layout_unit *layout_unit_of(const struct layout *l, const struct dlms_attr *attr);
+/* It is not (any more) what the meters of the model have. */
 void layout_forget(struct layout *l);
+/* Forgotten, and to be learned by this very visit. */
+void layout_relearn(struct layout *l);

@@ -165,8 +165,15 @@ static void security_of(struct parse *p, const json_t *o, enum dlms_auth *auth,
                 *auth = DLMS_AUTH_LLS;
         else if (a && strcmp(a, "gmac") == 0)
                 *auth = DLMS_AUTH_GMAC;
+        else if (a && strcmp(a, "hls-md5") == 0)
+                *auth = DLMS_AUTH_HLS_MD5;
+        else if (a && strcmp(a, "hls-sha1") == 0)
+                *auth = DLMS_AUTH_HLS_SHA1;
+        else if (a && strcmp(a, "hls-sha256") == 0)
+                *auth = DLMS_AUTH_HLS_SHA256;
         else if (a)
-                fail(p, "\"auth\": \"%s\" is none of none, lls, gmac", a);
+                fail(p, "\"auth\": \"%s\" is none of none, lls, hls-md5, hls-sha1, hls-sha256, gmac",
+                     a);
         if (s && strcmp(s, "none") == 0)
                 *policy = DLMS_POLICY_NONE;
         else if (s && strcmp(s, "authenticated") == 0)
@@ -204,6 +211,88 @@ static void parse_push(struct parse *p, const json_t *push)
         }
 }
 
+static void place_of(struct parse *p, const json_t *o, const char *name, struct model_place *ret,
+                     uint16_t class_id, struct obis otherwise)
+{
+        *ret = (struct model_place){ class_id, otherwise };
+        obis_of(p, o, name, &ret->obis);
+}
+
+static void parse_places(struct parse *p, const json_t *o)
+{
+        struct model_places *m = &p->m->places;
+
+        m->clock = (struct model_place){ 8, p->m->clock };
+        place_of(p, o, "control", &m->control, 70, OBIS(0, 0, 96, 3, 10, 255));
+        place_of(p, o, "limiter", &m->limiter, 71, OBIS(0, 0, 17, 0, 0, 255));
+        place_of(p, o, "calendar", &m->calendar, 20, OBIS(0, 0, 13, 0, 0, 255));
+        place_of(p, o, "security", &m->security, 64, OBIS(0, 0, 43, 0, 0, 255));
+        place_of(p, o, "image", &m->image, 18, OBIS(0, 0, 44, 0, 0, 255));
+        place_of(p, o, "firmware", &m->firmware, 1, OBIS(1, 0, 0, 2, 0, 255));
+}
+
+static void parse_log(struct parse *p, const json_t *o, struct model_log *log)
+{
+        const char *key;
+        json_t *to;
+
+        if (!obis_of(p, o, "obis", &log->obis)) {
+                fail(p, "events: \"obis\" is missing");
+                return;
+        }
+        json_object_foreach(json_object_get(o, "map"), key, to)
+        {
+                char *end;
+                unsigned long own = strtoul(key, &end, 10);
+
+                if (log->n == MODEL_CODES_MAX || !*key || *end || own > UINT16_MAX ||
+                    !json_is_integer(to) || json_integer_value(to) < 0 ||
+                    json_integer_value(to) > UINT16_MAX) {
+                        fail(p, "events: \"map\" gives a standard code for each of at most %d codes",
+                             MODEL_CODES_MAX);
+                        return;
+                }
+                log->map[log->n].own = (uint16_t)own;
+                log->map[log->n++].standard = (uint16_t)json_integer_value(to);
+        }
+}
+
+static void parse_logs(struct parse *p, const json_t *list)
+{
+        const json_t *o;
+        size_t i;
+
+        if (json_array_size(list) > MODEL_LOGS_MAX) {
+                fail(p, "events: more than %d logs", MODEL_LOGS_MAX);
+                return;
+        }
+        json_array_foreach(list, i, o) parse_log(p, o, &p->m->logs[i]);
+        p->m->n_logs = (uint8_t)json_array_size(list);
+}
+
+uint32_t model_event_code(const struct model_log *log, uint32_t own)
+{
+        for (unsigned i = 0; i < log->n; i++)
+                if (log->map[i].own == own)
+                        return log->map[i].standard;
+        return own <= 255 && !log->n ? own : MODEL_CODE_OWN + own;
+}
+
+/* What a model does otherwise than the standard says. */
+static void parse_quirks(struct parse *p, const json_t *o)
+{
+        struct meter_model *m = p->m;
+        const char *deviation = text(o, "deviation");
+
+        m->no_release = json_is_true(json_object_get(o, "no_release"));
+        m->no_lists = json_is_true(json_object_get(o, "no_lists"));
+        m->pause_ms = (uint32_t)integer(p, o, "pause_s", 0, 0, 600) * 1000;
+        m->one_connection = m->pause_ms > 0;
+        m->places.clock_inverted = deviation && strcmp(deviation, "inverted") == 0;
+        if (deviation && !m->places.clock_inverted && strcmp(deviation, "standard") != 0)
+                fail(p, "quirks: \"deviation\": \"%s\" is neither standard nor inverted", deviation);
+}
+
 static void parse_dlms(struct parse *p, const json_t *doc)
 {
         const json_t *profile = json_object_get(doc, "profile");
@@ -239,6 +328,9 @@ static void parse_dlms(struct parse *p, const json_t *doc)
         m->n_registers = (uint8_t)objects_of(p, json_object_get(doc, "registers"), m->registers,
                                              "registers");
         parse_push(p, json_object_get(doc, "push"));
+        parse_places(p, json_object_get(doc, "objects"));
+        parse_logs(p, json_object_get(doc, "events"));
+        parse_quirks(p, json_object_get(doc, "quirks"));
 }
 
 static void modbus_place(struct parse *p, const json_t *o, struct modbus_register *r,
@@ -417,6 +509,10 @@ int model_address(const struct meter_model *model, const struct registry_meter *
         ret->server_sap = (uint16_t)integer(&p, doc, "server_sap", model->server_sap, 0, 65535);
         ret->physical = (uint16_t)integer(&p, doc, "physical", 0, 0, 16383);
         ret->unit = (uint8_t)integer(&p, doc, "unit", 1, 0, 255);
+        if (text(doc, "cell"))
+                copy_name(&p, ret->cell, sizeof ret->cell, text(doc, "cell"), "cell");
+        if (text(doc, "group"))
+                copy_name(&p, ret->group, sizeof ret->group, text(doc, "group"), "group");
         ret->rtu = framing && strcmp(framing, "rtu") == 0;
         if (text(doc, "transport"))
                 transport_of(&p, text(doc, "transport"), &ret->framing);

@@ -52,6 +52,28 @@ struct model_profile {
         struct model_object capture[MODEL_OBJECTS_MAX];
 };
 
+/* Where the objects behind commands are; the standard's own places unless the model says otherwise. */
+struct model_place {
+        uint16_t class_id;
+        struct obis obis;
+};
+
+struct model_places {
+        struct model_place clock, control, limiter, calendar, security, image, firmware;
+        bool clock_inverted; /* deviation written with the opposite sign */
+};
+
+/* An event log (profile generic of clock and event code). */
+enum { MODEL_LOGS_MAX = 8, MODEL_CODES_MAX = 48, MODEL_CODE_OWN = 1000 };
+
+struct model_log {
+        struct obis obis;
+        uint8_t n;
+        struct {
+                uint16_t own, standard;
+        } map[MODEL_CODES_MAX]; /* none: the codes are the standard's */
+};
+
 struct meter_model {
         char name[MODEL_NAME_MAX];
         enum meter_protocol protocol;
@@ -65,6 +87,12 @@ struct meter_model {
         uint8_t suite;
         uint16_t client_sap, server_sap;
         struct obis clock;
+        struct model_places places;
+        uint8_t n_logs;
+        struct model_log logs[MODEL_LOGS_MAX];
+        bool no_release, no_lists; /* quirks */
+        bool one_connection;       /* a pause between two connections: pause_ms */
+        uint32_t pause_ms;
         bool has_counter, has_identity;
         struct obis counter, identity; /* push: the object that names the meter */
         struct model_profile profile;
@@ -92,6 +120,9 @@ struct meter_model {
 /* Owned result, free(). 0, -EINVAL (@why says which member and what is wrong), -ENOMEM. */
 int model_parse(struct meter_model **ret, const char *json, char *why, size_t why_size);
 
+/* The standard code of a log's own one; MODEL_CODE_OWN + own when there is none. */
+uint32_t model_event_code(const struct model_log *log, uint32_t own);
+
 /* How one meter is reached: its address over its model's defaults. */
 struct meter_address {
         char host[256];
@@ -101,6 +132,7 @@ struct meter_address {
         enum dlms_auth auth;
         enum dlms_policy policy;
         uint8_t unit;
+        char cell[64], group[33]; /* "" = none */
         bool rtu; /* modbus RTU frames over TCP */
 };
 

@@ -2,11 +2,12 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "collect_internal.h"
+#include "commands.h"
 #include "dlms/security.h"
 #include "hex.h"
 #include "polling.h"
@@ -17,9 +18,12 @@ struct poll_visit {
         struct collect *collect;
         struct poll_visit *prev, *next;
         struct fleet *fleet; /* referenced */
-        struct visit *visit; /* NULL once it ended and its payload is on the way to the disk */
+        struct visit *visit; /* NULL before it begins, and once its payload goes to the disk */
+        struct prepare prepare;
+        bool preparing;
         uint32_t meter_id;
         bool on_demand;
+        struct visit_request request;
         struct visit_result result; /* without the payload */
 };
 
@@ -87,6 +91,34 @@ void collect_read_now(struct collect *c, uint32_t meter_id, collect_read_done *d
 
 /* ---- visits ---- */
 
+/* How it ended, for the meter's history; its commands with it. */
+static void note(struct poll_visit *p, bool stored)
+{
+        struct collect *c = p->collect;
+        struct visit_request *q = &p->request;
+        int32_t day = (int32_t)(collect_now_us() / 1000000 / 86400);
+        bool news = p->result.cause != VISIT_SHUTDOWN &&
+                    sweep_note(c->sweep, p->meter_id, p->result.cause, day);
+
+        if (stored && p->result.events_until)
+                sweep_events(c->sweep, p->meter_id, p->result.events_until);
+        if (!stored)
+                p->result.n_holes = 0;
+        if (c->desk)
+                notes_put(c, q->meter, q->model, &p->result, q->commands, q->n_commands, news);
+        q->n_commands = 0;
+}
+
+static void unlink_visit(struct poll_visit *p)
+{
+        if (p->prev)
+                p->prev->next = p->next;
+        else
+                p->collect->running = p->next;
+        if (p->next)
+                p->next->prev = p->prev;
+}
+
 static void finish(struct poll_visit *p, bool stored)
 {
         struct collect *c = p->collect;
@@ -103,15 +135,11 @@ static void finish(struct poll_visit *p, bool stored)
         const struct sweep_meter *m;
 
         snprintf(r.detail, sizeof r.detail, "%s", p->result.detail);
+        note(p, stored);
         sweep_result(c->sweep, p->meter_id, &p->result, stored, now_ms(c));
         m = sweep_find(c->sweep, p->meter_id);
         r.until = m ? m->have_until : 0;
-        if (p->prev)
-                p->prev->next = p->next;
-        else
-                c->running = p->next;
-        if (p->next)
-                p->next->prev = p->prev;
+        unlink_visit(p);
         tell(c, p->meter_id, &r);
         fleet_unref(p->fleet);
         free(p);
@@ -147,6 +175,10 @@ static void on_visited(void *arg, const struct visit_result *result)
         p->visit = NULL;
         p->result = *result;
         p->result.payload = NULL;
+        /* What follows the last gap is stored already. */
+        if (result->cause == VISIT_READ && p->request.n_gaps &&
+            p->request.gaps[p->request.n_gaps - 1].to < p->prepare.to)
+                p->result.until = p->prepare.to;
         s->messages++;
         for (size_t i = 0; i < NORMALISE_N_REFUSALS; i++)
                 s->counts.refused[i] += result->counts.refused[i];
@@ -190,27 +222,146 @@ static void cannot_begin(struct collect *c, uint32_t meter_id, enum visit_cause 
         tell(c, meter_id, &told);
 }
 
+static void on_milestone(void *arg, struct command *command)
+{
+        struct poll_visit *p = arg;
+
+        if (p->collect->desk)
+                notes_milestone(p->collect, command);
+}
+
+/* Ends it without a visit. */
+static void finish_without(struct poll_visit *p, enum visit_cause cause, const char *why)
+{
+        for (uint8_t i = 0; i < p->request.n_commands; i++)
+                command_cut(p->request.commands[i], why);
+        p->result = (struct visit_result){ .cause = cause };
+        snprintf(p->result.detail, sizeof p->result.detail, "%s", why);
+        finish(p, false);
+}
+
+static void begin_visit(struct poll_visit *p)
+{
+        p->visit = visit_start(&p->collect->visits, &p->request, on_visited, p);
+        if (!p->visit)
+                finish_without(p, VISIT_INTERNAL, "out of memory");
+}
+
+/* What the desk found is what is asked for. */
+static void take_prepared(struct poll_visit *p)
+{
+        struct collect *c = p->collect;
+        struct visit_request *q = &p->request;
+        struct prepare *f = &p->prepare;
+
+        memcpy(q->commands, f->commands, sizeof q->commands);
+        q->n_commands = f->n_commands;
+        f->n_commands = 0;
+        if (f->seek_events && q->model->n_logs) {
+                sweep_events(c->sweep, p->meter_id, f->events_until);
+                if (f->events_until)
+                        q->events_from = f->events_until;
+        }
+        if (!f->gaps_known)
+                return;
+        if (!f->n_gaps) { /* all of it is stored, whoever brought it */
+                sweep_have(c->sweep, p->meter_id, q->to);
+                q->from = q->to;
+                return;
+        }
+        memcpy(q->gaps, f->gaps, sizeof q->gaps);
+        q->n_gaps = f->n_gaps;
+}
+
+static void on_prepared(struct desk_work *w, enum db_status st)
+{
+        struct prepare *f = (struct prepare *)w;
+        struct poll_visit *p = (struct poll_visit *)((char *)f - offsetof(struct poll_visit, prepare));
+
+        p->preparing = false;
+        if (st == DB_OK)
+                take_prepared(p);
+        else
+                prepare_drop_commands(f); /* not committed, or found again by asking the meter */
+        if (p->collect->closing)
+                finish_without(p, VISIT_SHUTDOWN, "the daemon was ending");
+        else
+                begin_visit(p);
+}
+
+/* The channel whose intervals say what is missing. */
+static uint8_t gap_channel(const struct meter_model *model)
+{
+        if (model->protocol == METER_DLMS) {
+                for (size_t i = 0; i < model->profile.n; i++)
+                        if (model->profile.capture[i].to.channel)
+                                return model->profile.capture[i].to.channel->number;
+                return 0;
+        }
+        for (size_t i = 0; i < model->n_modbus; i++)
+                if (model->modbus_history[i] && model->modbus[i].channel)
+                        return model->modbus[i].channel->number;
+        return 0;
+}
+
+/* A few periods behind is the usual: nobody else brought them. More may have holes and islands. */
+enum { GAPS_FROM_PERIODS = 8 };
+
+static bool needs_desk(struct collect *c, struct poll_visit *p, bool due)
+{
+        struct visit_request *q = &p->request;
+        const struct sweep_meter *m = sweep_find(c->sweep, p->meter_id);
+        uint32_t period = q->meter->period_s;
+
+        p->prepare = (struct prepare){ .work = { .run = prepare_run, .done = on_prepared },
+                                       .collect = c,
+                                       .meter_id = p->meter_id,
+                                       .model = q->model,
+                                       .claim = due,
+                                       .from = q->from,
+                                       .to = q->to,
+                                       .period_s = period,
+                                       .channel = gap_channel(q->model) };
+        if (!c->desk)
+                return false;
+        p->prepare.seek_gaps = p->prepare.channel && period &&
+                               q->to - q->from > GAPS_FROM_PERIODS * (int64_t)period;
+        p->prepare.seek_events = q->model->n_logs && m && m->events_until < 0;
+        return due || p->prepare.seek_gaps || p->prepare.seek_events;
+}
+
+static void fill_request(struct collect *c, struct poll_visit *p, const struct sweep_next *next)
+{
+        const struct sweep_meter *m = sweep_find(c->sweep, next->meter_id);
+        struct visit_request *q = &p->request;
+        int64_t free_at = m && m->ended_ms ? m->ended_ms + (int64_t)q->model->pause_ms : 0;
+
+        q->from = next->from;
+        q->to = next->to;
+        q->continues = next->continues;
+        q->now_s = collect_now_us() / 1000000;
+        q->milestone = on_milestone;
+        if (free_at > now_ms(c))
+                q->wait_ms = (uint32_t)(free_at - now_ms(c));
+        if (q->model->n_logs)
+                q->events_from = m && m->events_until > 0 ? m->events_until
+                                 : q->now_s > c->back_s + 1 ? q->now_s - c->back_s - 1
+                                                            : 1;
+}
+
 static void start_visit(struct collect *c, const struct sweep_next *next)
 {
         const struct registry_meter *m = registry_by_id(c->fleet->snapshot, next->meter_id);
-        struct visit_request q = { .meter = m,
-                                   .from = next->from,
-                                   .to = next->to,
-                                   .continues = next->continues,
-                                   .now_s = collect_now_us() / 1000000 };
         const char *why = "it left the registry";
+        const struct meter_model *model = m ? fleet_model(c->fleet, m, &why) : NULL;
         struct poll_visit *p;
 
-        q.model = m ? fleet_model(c->fleet, m, &why) : NULL;
-        if (!q.model) {
+        if (!model) {
                 cannot_begin(c, next->meter_id, VISIT_ADDRESS, why);
                 return;
         }
         p = calloc(1, sizeof *p);
-        if (p)
-                p->visit = visit_start(&c->visits, &q, on_visited, p);
-        if (!p || !p->visit) {
-                free(p);
+        if (!p) {
                 cannot_begin(c, next->meter_id, VISIT_INTERNAL, "out of memory");
                 return;
         }
@@ -218,10 +369,18 @@ static void start_visit(struct collect *c, const struct sweep_next *next)
         p->fleet = fleet_ref(c->fleet);
         p->meter_id = next->meter_id;
         p->on_demand = next->on_demand;
+        p->request.meter = m;
+        p->request.model = model;
+        fill_request(c, p, next);
         p->next = c->running;
         if (c->running)
                 c->running->prev = p;
         c->running = p;
+        p->preparing = needs_desk(c, p, commands_take_due(c, p->meter_id));
+        if (p->preparing)
+                desk_submit(c->desk, &p->prepare.work);
+        else
+                begin_visit(p);
 }
 
 static void on_poll_timer(uv_timer_t *t)
@@ -253,37 +412,38 @@ void poll_turn(struct collect *c)
 
 /* ---- the registry's polled meters, a few hundred a turn of the loop ---- */
 
-static bool link_name(const struct registry_meter *m, const struct meter_model *model, char *out,
-                      size_t cap)
-{
-        struct meter_address a;
-        char why[100];
+enum { PRIORITY = 1 };
 
-        if (model_address(model, m, &a, why, sizeof why) < 0) {
-                /* Each on a link of its own: its visit will tell what is wrong. */
-                snprintf(out, cap, "meter %u", m->meter_id);
-                return false;
-        }
-        snprintf(out, cap, "%s:%u", a.host, a.port);
-        return true;
+/* Link, cell and group of a meter; one whose address cannot be used has a link of its own: its
+ * visit will tell what is wrong. */
+static bool place_of(struct collect *c, const struct registry_meter *m,
+                     const struct meter_model *model)
+{
+        struct meter_address a = { .port = 0 };
+        int64_t period_ms = 0, deadline_ms = 0;
+        uint8_t priority = PRIORITY;
+        char link[300], why[100];
+
+        if (model && model_address(model, m, &a, why, sizeof why) == 0)
+                snprintf(link, sizeof link, "%s:%u", a.host, a.port);
+        else
+                snprintf(link, sizeof link, "meter %u", m->meter_id);
+        groups_of(c, a.group, &priority, &period_ms, &deadline_ms);
+        return sweep_set_meter(c->sweep, m->meter_id, link, m->period_s, priority, now_ms(c)) &&
+               sweep_set_schedule(c->sweep, m->meter_id, a.cell, priority, period_ms, deadline_ms);
 }
 
 static void sync_one(struct collect *c, const struct registry_meter *m)
 {
         const struct meter_model *model;
         const char *why;
-        char link[300];
 
         if (m->protocol != METER_DLMS && m->protocol != METER_MODBUS)
                 return;
         model = fleet_model(c->fleet, m, &why);
         if (model && model->push_only)
                 return;
-        if (model)
-                link_name(m, model, link, sizeof link);
-        else
-                snprintf(link, sizeof link, "meter %u", m->meter_id);
-        if (!sweep_set_meter(c->sweep, m->meter_id, link, m->period_s, 1, now_ms(c)))
+        if (!place_of(c, m, model))
                 log_error(&c->scope, "out of memory for the schedule", LOG_I("meter", m->meter_id));
 }
 
@@ -327,12 +487,16 @@ void poll_sync(struct collect *c)
                 sync_some(c, SYNC_AT_ONCE);
 }
 
-void poll_fleet_changed(struct collect *c)
+static void start_sync(struct collect *c)
 {
-        if (!c->polling)
-                return;
         c->sync_at = 0;
         uv_timer_start(&c->sync_timer, on_sync, 0, SYNC_MS);
+}
+
+void poll_fleet_changed(struct collect *c)
+{
+        if (c->polling)
+                groups_read(c, start_sync);
 }
 
 /* ---- open, close ---- */
@@ -344,6 +508,7 @@ int poll_open(struct collect *c, const struct collect_options *o, struct buf *er
         struct sweep_config s = { .max_visits = (unsigned)config_int(f, "sweep", "max_visits"),
                                   .on_demand = (unsigned)config_int(f, "sweep", "on_demand"),
                                   .per_link = (unsigned)config_int(f, "sweep", "per_link"),
+                                  .per_cell = (unsigned)config_int(f, "sweep", "per_cell"),
                                   .period_ms = config_int(f, "sweep", "period"),
                                   .jitter_ms = config_int(f, "sweep", "jitter"),
                                   .retry_min_ms = config_int(f, "sweep", "retry_min"),
@@ -380,7 +545,7 @@ int poll_open(struct collect *c, const struct collect_options *o, struct buf *er
                 return -ENOMEM;
         c->poll_timer.data = c->sync_timer.data = c;
         c->seeded = !c->db;
-        return 0;
+        return commands_open(c, o, error);
 }
 
 bool poll_idle(const struct collect *c)
@@ -392,6 +557,7 @@ void poll_close(struct collect *c)
 {
         struct collect_read r = { .outcome = COLLECT_BUSY, .cause = "", .text = "" };
 
+        commands_close(c);
         for (struct poll_visit *p = c->running; p; p = p->next) {
                 c->open_parts++;
                 if (p->visit)
@@ -404,6 +570,8 @@ void poll_close(struct collect *c)
 
 void poll_free(struct collect *c)
 {
+        commands_free(c);
+        groups_free(c);
         sweep_free(c->sweep);
         layout_cache_free(c->visits.layouts);
         dlms_crypto_free(c->visits.crypto);

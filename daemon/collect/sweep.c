@@ -24,6 +24,9 @@ struct meter {
         bool removed, demanded, wanted;
         bool visit_wanted, visit_demanded; /* of the visit under way */
         uint32_t link, next;               /* next in the link's queue */
+        uint32_t cell;                     /* NOWHERE = none */
+        uint32_t visit_cell;               /* of the visit under way */
+        int64_t period_ms, deadline_after_ms;
         int64_t visit_from;
 };
 
@@ -35,6 +38,15 @@ struct link {
         unsigned active, failures;
         bool resting;
         size_t ready_pos; /* in ready[], from 1; 0 = not in it */
+        uint32_t blocked; /* its next meter's cell is full: that cell; NOWHERE = none */
+        uint32_t next_blocked;
+};
+
+/* Meters behind one radio cell, on whatever links. */
+struct cell {
+        char *name; /* owned */
+        unsigned active;
+        uint32_t first_blocked; /* links */
 };
 
 struct sweep {
@@ -43,6 +55,8 @@ struct sweep {
         size_t n_meters, cap_meters;
         uint32_t *by_id, *by_name; /* open addressing: index + 1 */
         size_t cap_by_id, cap_by_name;
+        struct cell *cells; /* few: looked up one by one */
+        size_t n_cells, cap_cells;
         struct link **links;
         size_t n_links, cap_links;
         uint32_t *ready; /* links that can give a meter now */
@@ -53,6 +67,7 @@ struct sweep {
         size_t n_demand, cap_demand;
         unsigned active, active_demand;
         uint64_t random, visits, values;
+        int64_t now_ms; /* of the call under way */
         int64_t run_from, run_to, run_started_ms, run_finished_ms;
         size_t run_wanted, run_done;
 };
@@ -239,6 +254,7 @@ static uint32_t link_of(struct sweep *s, const char *name)
         }
         for (size_t i = 0; i < PRIORITIES; i++)
                 l->head[i] = l->tail[i] = NOWHERE;
+        l->blocked = NOWHERE;
         l->timer.is_link = true;
         l->timer.index = (uint32_t)s->n_links;
         s->links[s->n_links++] = l;
@@ -256,7 +272,8 @@ static unsigned link_limit(const struct sweep *s, const struct link *l)
 
 static void link_update(struct sweep *s, struct link *l)
 {
-        bool can = l->waiting && !l->resting && l->active < link_limit(s, l);
+        bool can = l->waiting && !l->resting && l->blocked == NOWHERE &&
+                   l->active < link_limit(s, l);
 
         if (can && !l->ready_pos) {
                 s->ready[s->n_ready++] = l->timer.index;
@@ -275,6 +292,10 @@ static void enqueue(struct sweep *s, struct meter *m, uint32_t index)
         struct link *l = s->links[m->link];
         unsigned p = m->pub.priority < PRIORITIES ? m->pub.priority : PRIORITIES - 1;
 
+        /* In the last quarter of its time a meter goes before its group. */
+        if (p && m->deadline_after_ms &&
+            m->pub.deadline_ms - s->now_ms <= m->deadline_after_ms / 4)
+                p--;
         m->state = METER_QUEUED;
         m->next = NOWHERE;
         if (l->tail[p] == NOWHERE)
@@ -330,6 +351,9 @@ static void link_rest(struct sweep *s, struct link *l, int64_t now_ms)
 static void set_due(struct sweep *s, struct meter *m, int64_t at)
 {
         m->pub.due_ms = at;
+        /* A deadline runs from the first time a visit is due until one reads the meter. */
+        if (m->deadline_after_ms && m->pub.deadline_ms == INT64_MAX)
+                m->pub.deadline_ms = at + m->deadline_after_ms;
         heap_set(s, &m->timer, at);
 }
 
@@ -364,6 +388,9 @@ void sweep_free(struct sweep *s)
                 return;
         for (size_t i = 0; i < s->n_meters; i++)
                 free(s->meters[i]);
+        for (size_t i = 0; i < s->n_cells; i++)
+                free(s->cells[i].name);
+        free(s->cells);
         for (size_t i = 0; i < s->n_links; i++) {
                 free(s->links[i]->name);
                 free(s->links[i]);
@@ -392,7 +419,10 @@ static struct meter *add_meter(struct sweep *s, uint32_t id)
         if (!m)
                 return NULL;
         m->pub.meter_id = id;
-        m->pub.cause = VISIT_NOT_TRIED;
+        m->pub.cause = m->pub.noted = VISIT_NOT_TRIED;
+        m->pub.events_until = -1;
+        m->pub.deadline_ms = INT64_MAX;
+        m->cell = m->visit_cell = NOWHERE;
         m->timer.index = (uint32_t)s->n_meters;
         m->removed = true; /* until it is put in place */
         s->by_id[meter_slot(s, id)] = (uint32_t)s->n_meters + 1;
@@ -422,6 +452,57 @@ bool sweep_set_meter(struct sweep *s, uint32_t meter_id, const char *link, uint3
                                                            : 0));
         }
         return true;
+}
+
+static uint32_t cell_of(struct sweep *s, const char *name)
+{
+        for (size_t i = 0; i < s->n_cells; i++)
+                if (strcmp(s->cells[i].name, name) == 0)
+                        return (uint32_t)i;
+        if (!reserve(&s->cells, &s->cap_cells, s->n_cells + 1, sizeof *s->cells))
+                return NOWHERE;
+        s->cells[s->n_cells] = (struct cell){ .name = strdup(name), .first_blocked = NOWHERE };
+        return s->cells[s->n_cells].name ? (uint32_t)s->n_cells++ : NOWHERE;
+}
+
+bool sweep_set_schedule(struct sweep *s, uint32_t meter_id, const char *cell, uint8_t priority,
+                        int64_t period_ms, int64_t deadline_ms)
+{
+        struct meter *m = find(s, meter_id);
+
+        if (!m)
+                return false;
+        m->pub.priority = priority;
+        m->period_ms = period_ms;
+        m->deadline_after_ms = deadline_ms;
+        if (!deadline_ms)
+                m->pub.deadline_ms = INT64_MAX;
+        if (!cell || !*cell) {
+                m->cell = NOWHERE;
+                return true;
+        }
+        if (m->cell == NOWHERE || strcmp(s->cells[m->cell].name, cell) != 0)
+                m->cell = cell_of(s, cell);
+        return m->cell != NOWHERE;
+}
+
+bool sweep_note(struct sweep *s, uint32_t meter_id, enum visit_cause cause, int32_t day)
+{
+        struct meter *m = find(s, meter_id);
+
+        if (!m || (m->pub.noted == cause && m->pub.noted_day == day))
+                return false;
+        m->pub.noted = cause;
+        m->pub.noted_day = day;
+        return true;
+}
+
+void sweep_events(struct sweep *s, uint32_t meter_id, int64_t until)
+{
+        struct meter *m = find(s, meter_id);
+
+        if (m && until > m->pub.events_until)
+                m->pub.events_until = until;
 }
 
 static void run_count(struct sweep *s, struct meter *m, bool done, int64_t now_ms)
@@ -530,6 +611,7 @@ int sweep_demand(struct sweep *s, uint32_t meter_id, int64_t now_ms)
 
 static void wake(struct sweep *s, int64_t now_ms)
 {
+        s->now_ms = now_ms;
         while (s->n_heap && s->heap[0]->at <= now_ms) {
                 struct timer *t = s->heap[0];
 
@@ -568,6 +650,9 @@ static void start(struct sweep *s, struct meter *m, bool on_demand, int64_t now_
         m->pub.last_try_ms = now_ms;
         s->links[m->link]->active++;
         link_update(s, s->links[m->link]);
+        m->visit_cell = m->cell;
+        if (m->cell != NOWHERE)
+                s->cells[m->cell].active++;
         s->active++;
         s->active_demand += on_demand;
 }
@@ -592,6 +677,46 @@ static void unqueue(struct sweep *s, struct meter *m, uint32_t index)
                 l->waiting--;
                 link_update(s, l);
                 return;
+        }
+}
+
+/* The link's next meter waits for a place in its cell: the link does, too. */
+static bool blocked_by_cell(struct sweep *s, struct link *l)
+{
+        uint32_t i = NOWHERE;
+        struct cell *c;
+
+        if (!s->cfg.per_cell)
+                return false;
+        for (size_t p = 0; p < PRIORITIES && i == NOWHERE; p++)
+                i = l->head[p];
+        if (s->meters[i]->cell == NOWHERE)
+                return false;
+        c = &s->cells[s->meters[i]->cell];
+        if (c->active < s->cfg.per_cell)
+                return false;
+        l->blocked = s->meters[i]->cell;
+        l->next_blocked = c->first_blocked;
+        c->first_blocked = l->timer.index;
+        link_update(s, l);
+        return true;
+}
+
+static void leave_cell(struct sweep *s, struct meter *m)
+{
+        struct cell *c;
+
+        if (m->visit_cell == NOWHERE)
+                return;
+        c = &s->cells[m->visit_cell];
+        m->visit_cell = NOWHERE;
+        c->active--;
+        while (c->first_blocked != NOWHERE) {
+                struct link *l = s->links[c->first_blocked];
+
+                c->first_blocked = l->next_blocked;
+                l->blocked = NOWHERE;
+                link_update(s, l);
         }
 }
 
@@ -623,9 +748,11 @@ bool sweep_next(struct sweep *s, int64_t now_ms, int64_t now_s, int64_t back_s,
                 return true;
         while (s->n_ready && s->active - s->active_demand < s->cfg.max_visits) {
                 struct link *l = s->links[s->ready[s->turn++ % s->n_ready]];
-                uint32_t i = dequeue(s, l);
-                struct meter *m = s->meters[i];
+                struct meter *m;
 
+                if (blocked_by_cell(s, l))
+                        continue;
+                m = s->meters[dequeue(s, l)];
                 link_update(s, l);
                 m->state = METER_IDLE;
                 if (m->removed)
@@ -670,6 +797,8 @@ static void take_result(struct sweep *s, struct meter *m, const struct visit_res
                         m->pub.want_from = r->until;
         }
         if (r->cause == VISIT_READ) {
+                m->pub.late += now_ms > m->pub.deadline_ms;
+                m->pub.deadline_ms = INT64_MAX;
                 m->pub.read_once = true;
                 m->pub.last_read_ms = now_ms;
                 m->pub.failures = 0;
@@ -691,8 +820,10 @@ void sweep_result(struct sweep *s, uint32_t meter_id, const struct visit_result 
         if (!m || m->state != METER_VISITING)
                 return;
         l = s->links[m->link];
+        leave_cell(s, m);
         m->state = METER_IDLE;
         m->pub.visiting = false;
+        m->pub.ended_ms = now_ms;
         s->active--;
         s->active_demand -= m->visit_demanded;
         l->active--;
@@ -719,7 +850,7 @@ void sweep_result(struct sweep *s, uint32_t meter_id, const struct visit_result 
         if (s->cfg.jitter_ms)
                 jitter = (int64_t)(chance(s) % (uint64_t)s->cfg.jitter_ms);
         set_due(s, m,
-                now_ms + (result->cause == VISIT_READ ? s->cfg.period_ms + jitter
+                now_ms + (result->cause == VISIT_READ ? (m->period_ms ? m->period_ms : s->cfg.period_ms) + jitter
                                                       : backoff(s, m->pub.failures)));
 }
 
@@ -737,6 +868,7 @@ void sweep_get_progress(const struct sweep *s, int64_t now_ms, struct sweep_prog
         *ret = (struct sweep_progress){ .visits = s->visits,
                                         .values = s->values,
                                         .links = s->n_links,
+                                        .cells = s->n_cells,
                                         .from = s->run_from,
                                         .to = s->run_to,
                                         .wanted = s->run_wanted,
@@ -752,6 +884,7 @@ void sweep_get_progress(const struct sweep *s, int64_t now_ms, struct sweep_prog
                         continue;
                 ret->meters++;
                 ret->causes[m->pub.cause]++;
+                ret->late += now_ms > m->pub.deadline_ms;
                 ret->visiting += m->state == METER_VISITING;
                 ret->waiting += m->state == METER_QUEUED;
                 if (m->pub.cause == VISIT_READ)

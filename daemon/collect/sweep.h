@@ -25,6 +25,7 @@ struct sweep_config {
         unsigned max_visits;    /* at once; 0 = 100 */
         unsigned on_demand;     /* further places for on-demand visits; 0 = 10 */
         unsigned per_link;      /* at once on one host:port; 0 = 4 */
+        unsigned per_cell;      /* at once in one cell; 0 = no limit */
         int64_t period_ms;      /* between two visits of a meter; 0 = 1 h */
         int64_t jitter_ms;      /* spread over at most this; 0 = none */
         int64_t retry_min_ms;   /* back-off after a failure, doubled each time; 0 = 30 s */
@@ -47,6 +48,12 @@ struct sweep_meter {
         unsigned failures; /* in a row */
         uint64_t visits, values;
         int64_t clock_offset_s;
+        int64_t ended_ms;           /* last visit */
+        int64_t events_until;       /* newest event stored; 0 = none, -1 = not known */
+        int64_t deadline_ms;        /* of the visit that is due; INT64_MAX = none */
+        unsigned late;              /* deadlines missed since the start */
+        enum visit_cause noted;     /* sweep_note() */
+        int32_t noted_day;
 };
 
 struct sweep_next {
@@ -58,7 +65,7 @@ struct sweep_next {
 
 struct sweep_progress {
         size_t meters, read, failing, not_tried, visiting, waiting;
-        size_t links, links_resting;
+        size_t links, links_resting, cells, late;
         uint64_t visits, values;
         size_t causes[VISIT_N_CAUSES]; /* meters by the cause of their last visit */
         /* of the period asked for last */
@@ -76,6 +83,14 @@ void sweep_free(struct sweep *s);
  * out of memory. */
 bool sweep_set_meter(struct sweep *s, uint32_t meter_id, const char *link, uint32_t period_s,
                      uint8_t priority, int64_t now_ms);
+/* Its place in the schedule: cell ("" = none; copied), priority (0 first), time between two visits (0
+ * = the configuration's), and by when after it is due it must be read (0 = no deadline). False when
+ * out of memory. */
+bool sweep_set_schedule(struct sweep *s, uint32_t meter_id, const char *cell, uint8_t priority,
+                        int64_t period_ms, int64_t deadline_ms);
+/* True when the cause, or the UTC day, is another than at the last call for this meter. */
+bool sweep_note(struct sweep *s, uint32_t meter_id, enum visit_cause cause, int32_t day);
+void sweep_events(struct sweep *s, uint32_t meter_id, int64_t until);
 /* A meter that left the registry; one being visited goes when its visit ends. */
 void sweep_remove_meter(struct sweep *s, uint32_t meter_id);
 /* What the store has: readings before @until (UTC). Only raises. */

@@ -82,6 +82,24 @@ struct visit *visit_start(const struct visit_shared *shared, const struct visit_
         return v;
 }
 
+static void on_waited(uv_timer_t *t)
+{
+        struct visit *v = t->data;
+
+        v->then(v);
+}
+
+void visit_wait(struct visit *v, uint32_t ms, void (*then)(struct visit *v))
+{
+        v->then = then;
+        uv_timer_start(&v->start, on_waited, ms, 0);
+}
+
+void visit_unwait(struct visit *v)
+{
+        uv_timer_stop(&v->start);
+}
+
 void visit_abort(struct visit *v)
 {
         if (v->finished)

@@ -392,7 +392,7 @@ static bool key_value(const char *kind, const char *text, struct secret *ret)
 
 static enum hr_status import_keys(struct import *im, size_t i, uint32_t meter_id, const json_t *m)
 {
-        static const char *const kinds[] = { "guek", "gak", "lls", "hls", "psk" };
+        static const char *const kinds[] = { "guek", "gak", "lls", "hls", "psk", "kek" };
         json_t *keys = json_object_get(m, "keys");
 
         for (size_t k = 0; keys && k < sizeof kinds / sizeof *kinds; k++) {

@@ -322,7 +322,8 @@ int server_open_apdu(struct dlms_server *s, uint8_t *p, size_t n, uint8_t **ret_
                 s->refused = (enum dlms_error)e;
                 server_refuse(s, 1,
                               e == DLMS_E_APDU || e == DLMS_E_TRAILING ? APDU_EXC_OTHER
-                                                                       : APDU_EXC_DECIPHERING);
+                              : e == DLMS_E_SECURITY ? APDU_EXC_NOT_POSSIBLE /* too little, not garbled */
+                                                     : APDU_EXC_DECIPHERING);
                 return e;
         }
         *ret_p = o.p;

@@ -316,7 +316,7 @@ static void note_wrong_keys(struct town *t, const struct buf *json)
 
         json_array_foreach(
                 json_object_get(doc, "items"), i,
-                o) if (strcmp(json_string_value(json_object_get(o, "cause")), "wrong_key") == 0 &&
+                o) if (strncmp(json_string_value(json_object_get(o, "cause")), "wrong_", 6) == 0 &&
                        t->n_wrong_key < 8) t->wrong_key[t->n_wrong_key++] =
                 (uint32_t)json_integer_value(json_object_get(o, "meter"));
         json_decref(doc);
@@ -362,7 +362,7 @@ static void *control(void *arg)
                        r.outcome == COLLECT_UNKNOWN,
                "unknown meter");
         json.len = 0;
-        EXPECT(collect_unread_json(t->collect, NULL, 10, &json) == 0, "unread");
+        EXPECT(collect_unread_json(t->collect, NULL, 0, 10, &json) == 0, "unread");
         note_wrong_keys(t, &json);
         printf("unread: %s\n", buf_cstr(&json));
         json.len = 0;

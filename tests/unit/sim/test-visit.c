@@ -190,7 +190,7 @@ static void causes(void)
         fleet = town_fleet(&town);
         entry_init(&e, town_find(fleet, "HR-DLMS-H", 0), 1);
         visit(&e, &o);
-        CU_ASSERT_EQUAL(o.cause, VISIT_WRONG_KEY);
+        CU_ASSERT_EQUAL(o.cause, VISIT_WRONG_EK);
         buf_deinit(&o.payload);
         entry_deinit(&e);
         entry_init(&e, town_find(fleet, "HR-DLMS-H", 1), 2);
