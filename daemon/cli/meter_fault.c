@@ -143,7 +143,11 @@ static void judge(struct meter_fault *f, unsigned error, const struct meter_opti
                     "the encryption key fits, the authentication key (GAK) does not");
                 break;
         case DLMS_E_HLS_REFUSED:
+        case DLMS_E_HLS_REFUSED_SECRET:
+        case DLMS_E_HLS_REFUSED_SIGNATURE:
         case DLMS_E_HLS_SERVER:
+        case DLMS_E_HLS_SERVER_SECRET:
+        case DLMS_E_HLS_SERVER_SIGNATURE:
         case DLMS_E_TAG:
         case DLMS_E_EXCEPTION_DECIPHERING:
                 set(f, METER_STAGE_ASSOCIATE, METER_REFUSED,
@@ -163,11 +167,21 @@ static void judge(struct meter_fault *f, unsigned error, const struct meter_opti
                     "this client must authenticate itself another way: try --auth lls or --auth "
                     "gmac, or the public client (--client 16 --auth none)");
                 break;
+        case DLMS_E_SUITE:
+        case DLMS_E_NOT_SIGNED:
+        case DLMS_E_NOT_CIPHERED:
+        case DLMS_E_SECURITY:
+                set(f, METER_STAGE_ASSOCIATE, METER_REFUSED,
+                    "the meter protects its messages another way: check --security and --suite");
+                break;
         case DLMS_E_ASSOCIATION_CONTEXT:
                 set(f, METER_STAGE_ASSOCIATE, METER_REFUSED,
                     "try --security authenticated-encrypted, or none when it was given");
                 break;
         case DLMS_E_ASSOCIATION_TITLE:
+        case DLMS_E_ASSOCIATION_CALLING:
+        case DLMS_E_ASSOCIATION_CALLED:
+        case DLMS_E_RECIPIENT:
         case DLMS_E_TITLE:
                 set(f, METER_STAGE_ASSOCIATE, METER_REFUSED,
                     "check client_title and server_title in the key file");
@@ -179,6 +193,7 @@ static void judge(struct meter_fault *f, unsigned error, const struct meter_opti
                     "the meter has seen a higher invocation counter than this tool's and does not "
                     "tell it: name its counter object with --counter OBIS");
                 break;
+        case DLMS_E_ASSOCIATION_CLOSED:
         case DLMS_E_TRANSPORT_CLOSED:
                 set(f, METER_STAGE_ASSOCIATE, METER_REFUSED,
                     "the meter or modem hangs up: it may be serving another connection, or nobody "

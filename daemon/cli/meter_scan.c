@@ -66,6 +66,8 @@ static const char *verdict(const struct meter_fault *f)
         case DLMS_E_ASSOCIATION_REJECTED:
         case DLMS_E_ASSOCIATION_INITIATE:
         case DLMS_E_ASSOCIATION_TITLE:
+        case DLMS_E_ASSOCIATION_CALLING:
+        case DLMS_E_ASSOCIATION_CALLED:
         case DLMS_E_ASSOCIATION_VERSION:
         case DLMS_E_EXCEPTION_NOT_ALLOWED:
         case DLMS_E_EXCEPTION:
@@ -76,6 +78,7 @@ static const char *verdict(const struct meter_fault *f)
         case DLMS_E_TIMEOUT_CONNECT:
         case DLMS_E_TIMEOUT_ASSOCIATE:
         case DLMS_E_TRANSPORT_CLOSED:
+        case DLMS_E_ASSOCIATION_CLOSED:
                 return NULL;
         default:
                 return "answers, but not as DLMS should";

@@ -387,6 +387,7 @@ static bool counter_suspect(const struct meter_fault *f)
         case DLMS_E_EXCEPTION_NOT_ALLOWED:
         case DLMS_E_EXCEPTION:
         case DLMS_E_HLS_REFUSED:
+        case DLMS_E_ASSOCIATION_CLOSED:
         case DLMS_E_TIMEOUT_HLS:
         case DLMS_E_ASSOCIATION_AUTHENTICATION:
         case DLMS_E_TRANSPORT_CLOSED:

@@ -26,17 +26,23 @@ static int64_t now_ms(const struct pump *p)
         return (int64_t)uv_now(p->loop);
 }
 
+/* Of no use once connected. */
+static void forget_address(struct pump *p)
+{
+        if (p->addresses)
+                uv_freeaddrinfo(p->addresses);
+        p->addresses = p->next_address = NULL;
+        free(p->host);
+        p->host = NULL;
+}
+
 static void release(struct pump *p)
 {
         if (--p->pending > 0)
                 return;
-        if (p->addresses)
-                uv_freeaddrinfo(p->addresses);
-        p->addresses = NULL;
+        forget_address(p);
         free(p->kept);
-        free(p->host);
         p->kept = p->in = NULL;
-        p->host = NULL;
         p->owner->closed(p, p->arg);
 }
 
@@ -58,7 +64,7 @@ static void on_linger(uv_timer_t *t)
         close_now(t->data);
 }
 
-static int line_fd(struct pump *p)
+static int descriptor(struct pump *p)
 {
         uv_os_fd_t fd = -1;
 
@@ -71,17 +77,16 @@ static void on_line_linger(uv_timer_t *t)
 {
         struct pump *p = t->data;
 
-        if ((p->writing || line_queued(line_fd(p)) > 0) && now_ms(p) < p->connect_deadline_ms)
+        if ((p->writing || line_queued(descriptor(p)) > 0) && now_ms(p) < p->connect_deadline_ms)
                 return;
-        line_flush(line_fd(p));
+        line_flush(descriptor(p));
         close_now(p);
 }
 
-static void on_shutdown(uv_shutdown_t *r, int status)
+/* All is in the kernel's hands: FIN goes behind it. */
+static void hang_up(struct pump *p)
 {
-        struct pump *p = r->handle->data;
-
-        (void)status;
+        shutdown(descriptor(p), SHUT_WR);
         close_now(p);
 }
 
@@ -96,15 +101,14 @@ void pump_close(struct pump *p)
                 uv_read_stop(&p->link.stream);
                 p->connect_deadline_ms = now_ms(p) + LINGER_MS;
                 uv_timer_start(&p->timer, on_line_linger, 0, LINE_POLL_MS);
-                return;
-        }
-        if (p->connected && !p->eof && p->last_error == 0 &&
-            uv_shutdown(&p->request.up.shutdown, &p->link.stream, on_shutdown) == 0) {
+        } else if (!p->connected || p->eof || p->last_error) {
+                close_now(p);
+        } else if (p->writing) {
                 uv_read_stop(&p->link.stream);
                 uv_timer_start(&p->timer, on_linger, LINGER_MS, 0);
-                return;
+        } else {
+                hang_up(p);
         }
-        close_now(p);
 }
 
 /* The transport is gone: tell the core, let the owner see its last event, close. */
@@ -129,8 +133,11 @@ static void on_written(uv_write_t *w, int status)
         size_t n = p->out_len;
 
         p->writing = false;
-        if (p->closing)
+        if (p->closing) {
+                if (status == 0 && !p->serial)
+                        hang_up(p);
                 return;
+        }
         if (status < 0) {
                 lose(p, status);
                 return;
@@ -164,7 +171,7 @@ static void write_output(struct pump *p)
                         return;
                 }
                 p->out_len = n;
-                r = uv_write(&p->request.up.write, &p->link.stream, &b, 1, on_written);
+                r = uv_write(&p->request.write, &p->link.stream, &b, 1, on_written);
                 if (r < 0) {
                         lose(p, r);
                         return;
@@ -329,6 +336,7 @@ static void on_connect(uv_connect_t *r, int status)
                 return;
         if (status == 0) {
                 p->connected = true;
+                forget_address(p);
                 uv_tcp_nodelay(&p->link.tcp, 1);
                 uv_tcp_keepalive(&p->link.tcp, 1, KEEPALIVE_S);
                 step(p);
@@ -406,7 +414,7 @@ static void on_resolved(uv_getaddrinfo_t *r, int status, struct addrinfo *res)
 static void on_changing(uv_timer_t *t)
 {
         struct pump *p = t->data;
-        int fd = line_fd(p), r;
+        int fd = descriptor(p), r;
 
         if (p->closing)
                 return;

@@ -52,17 +52,14 @@ struct pump {
         union { /* one after the other, so one place for them */
                 uv_getaddrinfo_t resolve;
                 uv_connect_t connect;
-                struct {
-                        uv_write_t write;
-                        uv_shutdown_t shutdown;
-                } up;
+                uv_write_t write;
         } request;
         struct addrinfo *addresses, *next_address;
         int64_t connect_deadline_ms;
         int pending; /* handles and requests that still hold the memory */
         int last_error;
         uint16_t port;
-        char *host; /* owned; or the path of the serial line */
+        char *host; /* owned until connected; or the path of the serial line */
         bool connected, closing, writing, reading, eof, in_step, told, link_open, resolving;
         bool serial, changing; /* changing: the line waits for what is queued before it is set */
         struct line_settings line;

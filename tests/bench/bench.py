@@ -62,11 +62,14 @@ def bench_sessions(build):
             "%.2f M, an independent C client" % (yardstick / 1e6) if yardstick else "(not measured there)",
             "%.3f" % (per / yardstick) if yardstick else "-",
             "callgrind, the client's side: associate, clock, capture objects, 96 rows, release; %s round trips" % trips)
-    tool = program(build, "dlms_push")
-    per, _ = per_round([tool])
-    text = subprocess.run([tool, "300000"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
-    row("DLMS ciphered push", "%.1f k instructions" % (per / 1e3), "380 k, an independent C client", "%.3f" % (per / 380e3),
-        "unpack, open, decode; " + text)
+    for meters in (1, 1024):
+        argv = [program(build, "dlms_push"), "-m", str(meters)]
+        per, _ = per_round(argv)
+        text = subprocess.run([*argv, "300000"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        row("DLMS ciphered push, keys of %d meters" % meters, "%.1f k instructions" % (per / 1e3),
+            "380 k, an independent C client", "%.3f" % (per / 380e3),
+            "callgrind; unpack, open, decode %s bytes: %s a second on a core"
+            % (re.search(r"push of (\d+)", text).group(1), re.search(r"(\d+) a second", text).group(1)))
 
 
 class Fleet:
