@@ -264,13 +264,14 @@ static int energy_rollover(struct netting *x)
         if (!e)
                 e = charge_lines(x, &left, &charges);
         if (!e)
-                e = apply_money(x, charges);
-        if (!e)
                 e = sub(x, all, sum, &all);
         if (all.m < 0)
                 all = DECIMAL_ZERO;
+        /* What the true-up credits counts on the bill that settles. */
         if (!e)
                 e = settle_energy(x, bank, &all);
+        if (!e)
+                e = apply_money(x, charges);
         return e ? e : banks_store(x, bank, all);
 }
 
