@@ -240,22 +240,28 @@ static int charge_percent(struct run *run, const struct component *c, const stru
         return e;
 }
 
-/* Over a calendar year: bills before are carried, and the minimum asked for in December. The
- * payout of a true-up is no charge. */
-static int year_so_far(struct run *run, struct decimal *sum)
+/* The payout of a true-up is no charge: it is put back into the sum. */
+static int without_true_up(struct run *run, const struct component *c, struct decimal *sum)
 {
-        const struct rating_carry *before = carry_in(run, "charged_year");
         int e = 0;
 
         for (size_t i = 0; !e && i < run->r->n_lines; i++) {
                 const struct rating_line *l = &run->r->lines[i];
                 size_t n = strlen(l->code);
 
-                if (l->kind == RATING_CREDIT && n > 8 && strcmp(l->code + n - 8, "_true_up") == 0)
-                        e = add_to(run, sum, (struct decimal){ -l->exact.m, l->exact.scale });
+                if (l->kind == RATING_CREDIT && n > 8 && strcmp(l->code + n - 8, "_true_up") == 0 &&
+                    covers(c, l))
+                        e = minus(run, *sum, line_value(run, l), sum);
         }
-        if (!e && before)
-                e = add_to(run, sum, before->value);
+        return e;
+}
+
+/* Over a calendar year: bills before are carried, and the minimum asked for in December. */
+static int year_so_far(struct run *run, struct decimal *sum)
+{
+        const struct rating_carry *before = carry_in(run, "charged_year");
+        int e = before ? add_to(run, sum, before->value) : 0;
+
         return e ? e : carry_out(run, "charged_year", run->month == 12 ? DECIMAL_ZERO : *sum);
 }
 
@@ -274,6 +280,10 @@ static int charge_minimum(struct run *run, const struct component *c, const stru
                 e = mul(run, least, run->in->contract_kw, &least);
         if (!e && c->proration != PRORATE_NONE)
                 e = prorate(run, c, &whole, least, &least);
+        if (!e)
+                e = without_true_up(run, c, &sum);
+        if (c->no_credit && sum.m < 0)
+                sum = DECIMAL_ZERO;
         if (!e && c->annual)
                 e = year_so_far(run, &sum);
         if (e || (c->annual && run->month != 12) || decimal_cmp(sum, least) >= 0)

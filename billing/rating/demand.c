@@ -115,8 +115,7 @@ static int demand_price(struct run *run, const struct component *c, const struct
                         e = mul(run, n, c->proration_times, &n);
                 if (!e)
                         e = muldiv(run, rate, n, c->proration_days, ret);
-        }
-        else if (c->proration == PRORATE_FULL_PERIOD)
+        } else if (c->proration == PRORATE_FULL_PERIOD)
                 e = muldiv(run, rate, decimal_int(span_days(s)), run->full_days, ret);
         else if (s->part)
                 e = muldiv(run, rate, decimal_int(span_days(s)), decimal_int(run->days), ret);

@@ -29,7 +29,10 @@ static size_t enter(struct diff *d, const char *open, const char *name, const ch
 {
         size_t old = strlen(d->path);
 
-        snprintf(d->path + old, sizeof(d->path) - old, "%s%s%s", old ? open : *open == '.' ? "" : open,
+        snprintf(d->path + old, sizeof(d->path) - old, "%s%s%s",
+                 old            ? open
+                 : *open == '.' ? ""
+                                : open,
                  name, close);
         return old;
 }

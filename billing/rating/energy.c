@@ -37,7 +37,7 @@ int indexed(struct run *run, const struct component *c, struct decimal rate, str
 }
 
 /* One tier's line. */
-static int tier_line(struct run *run, const struct component *c, const struct span *s,
+int energy_tier_line(struct run *run, const struct component *c, const struct span *s,
                      const struct tier *tier, const char *suffix, struct decimal quantity,
                      const char *unit)
 {
@@ -98,7 +98,7 @@ static int sub_lines(struct run *run, const struct component *c, const struct sp
                 if (decimal_cmp(part, whole) != 0)
                         e = muldiv(run, q, part, whole, &q);
                 if (!e)
-                        e = tier_line(run, c, s, &tier->sub[k], text, q, unit);
+                        e = energy_tier_line(run, c, s, &tier->sub[k], text, q, unit);
         }
         return e;
 }
@@ -147,7 +147,7 @@ static int tier_lines(struct run *run, const struct component *c, const struct s
                                       k > 0 ? f.limit[k - 1] : DECIMAL_ZERO, f.quantity[k], part,
                                       whole, unit);
                 else if (!e)
-                        e = tier_line(run, c, s, &tiers->tier[k], suffix, q, unit);
+                        e = energy_tier_line(run, c, s, &tiers->tier[k], suffix, q, unit);
         }
         return e;
 }
@@ -164,7 +164,7 @@ static int volume_line(struct run *run, const struct component *c, const struct 
                 return 0; /* a rebate or price that ends with the last band */
         step(run, "%s lies in band %d, whose price holds for all of it", rating_text(run, quantity),
              k + 1);
-        return tier_line(run, c, s, &tiers->tier[k], suffix, quantity, unit);
+        return energy_tier_line(run, c, s, &tiers->tier[k], suffix, quantity, unit);
 }
 
 static int round_quantity(struct run *run, const struct component *c, struct decimal *q)
@@ -292,6 +292,16 @@ static int charge_pooled(struct run *run, const struct component *c, const struc
                         }
                 done |= group;
                 days = days_with(run, c, s, group);
+                if (c->timed) {
+                        e = e              ? e
+                            : !m->name     ? rating_fail(run->err, RATING_E_QUANTITY,
+                                                         "component %s fills its tiers in the order "
+                                                             "of time and needs interval data",
+                                                         c->code)
+                            : whole.m == 0 ? 0
+                                           : charge_timed(run, c, s, m->name, group, days, unit);
+                        continue;
+                }
                 for (unsigned q = p; !e && q < sched->n_periods; q++)
                         if (group >> q & 1 && !decimal_is_zero(m->by_period[q]))
                                 e = tier_lines(run, c, s, &c->tiers[q], sched->period[q],

@@ -72,6 +72,8 @@ int load_schedule_ref(struct jdoc *d, struct rating_tariff *t, json_t *o);     /
 void load_tier_list(struct jdoc *d, json_t *list, bool nested, struct tiers *ret);
 void load_tiers_or_rate(struct jdoc *d, json_t *o, const char *key, struct tiers *ret);
 void load_prices(struct jdoc *d, struct rating_tariff *t, json_t *o, struct component *c);
+/* "fill": how tiers and price periods go together. */
+void load_fill(struct jdoc *d, json_t *o, struct component *c);
 void load_check_pool(struct jdoc *d, const struct rating_tariff *t, const struct component *c);
 void load_days(struct jdoc *d, json_t *o, const char *key, struct decimal *ret_days,
                struct decimal *ret_times);

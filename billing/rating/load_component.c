@@ -31,7 +31,7 @@ static void load_energy(struct jdoc *d, struct rating_tariff *t, json_t *o, stru
         c->quantity = load_quantity(d, t, o);
         c->schedule = load_schedule_ref(d, t, o);
         c->volume = jdoc_choice(d, o, "mode", "graduated|volume", 0) == 1;
-        c->pooled = jdoc_choice(d, o, "fill", "period|total", 0) == 1;
+        load_fill(d, o, c);
         c->quantity_digits = (int)jdoc_int(d, o, "quantity_digits", -1, 0, 12);
         if (jdoc_decimal(d, o, "block_size", &c->block) && c->block.m <= 0)
                 jdoc_fail(d, "block_size", "must be above 0");
@@ -127,10 +127,11 @@ static void load_fixed(struct jdoc *d, json_t *o, struct component *c)
 static void load_minimum(struct jdoc *d, const struct rating_tariff *t, json_t *o,
                          struct component *c)
 {
-        jdoc_known(d, o, JDOC_COMMON "|amount|per|annual|of|proration|proration_days");
+        jdoc_known(d, o, JDOC_COMMON "|amount|per|annual|of|proration|proration_days|below_zero");
         c->amount = jdoc_need_decimal(d, o, "amount");
         c->per = (enum fixed_per)jdoc_choice(d, o, "per", "bill|month|day|kw", 0);
         c->annual = jdoc_bool(d, o, "annual", false);
+        c->no_credit = jdoc_choice(d, o, "below_zero", "count|zero", 0) == 1;
         load_proration(d, o, c);
         load_of(d, t, o, c);
 }
@@ -279,12 +280,13 @@ static void load_net(struct jdoc *d, struct rating_tariff *t, json_t *o, struct 
         c->net.export_quantity = jdoc_text(d, o, "export", "energy.export");
         need_quantity(d, t, c->net.export_quantity);
         c->schedule = load_schedule_ref(d, t, o);
-        c->pooled = jdoc_choice(d, o, "fill", "period|total", 0) == 1;
+        load_fill(d, o, c);
         load_scale(d, o, &c->scale);
         c->net.mode = (enum net_mode)jdoc_choice(
                 d, o, "mode", "energy_rollover|money_rollover|billing|billing_carry", -1);
         c->net.true_up_month = (int)jdoc_int(d, o, "true_up_month", 0, 1, 12);
-        c->net.settle = (enum net_settle)jdoc_choice(d, o, "settle", "keep|pay|credit|expire", 0);
+        c->net.settle =
+                (enum net_settle)jdoc_choice(d, o, "settle", "keep|pay|credit|expire|pay_keep", 0);
         if (c->net.settle != SETTLE_KEEP && c->net.true_up_month == 0)
                 jdoc_fail(d, "true_up_month",
                           "is missing; say with which month's bill balances are settled");

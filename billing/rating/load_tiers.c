@@ -221,3 +221,11 @@ void load_scale(struct jdoc *d, json_t *o, struct limit_scale *ret)
         ret->how = round < 3 ? DECIMAL_HALF_UP : round < 5 ? DECIMAL_FLOOR : DECIMAL_CEILING;
         jdoc_leave(d, old);
 }
+
+void load_fill(struct jdoc *d, json_t *o, struct component *c)
+{
+        int fill = jdoc_choice(d, o, "fill", "period|total|time", 0);
+
+        c->pooled = fill >= 1;
+        c->timed = fill == 2;
+}

@@ -100,10 +100,7 @@ static int check_series(struct run *run, const struct rating_series *series)
         return 0;
 }
 
-/* Calls for each stretch of values inside the window, in time order; checks that nothing lacks. */
-typedef int (*stretch_fn)(struct run *run, void *arg, const struct rating_series *series,
-                          const int64_t *value, size_t first, size_t end);
-
+/* Checks that nothing lacks. */
 static int each_stretch(struct run *run, const char *name, struct window w, stretch_fn fn,
                         void *arg)
 {
@@ -140,6 +137,11 @@ static int each_stretch(struct run *run, const char *name, struct window w, stre
                 next = end;
         }
         return 0;
+}
+
+int measure_each(struct run *run, const char *name, const struct span *s, stretch_fn fn, void *arg)
+{
+        return each_stretch(run, name, window_of(run->map, s), fn, arg);
 }
 
 struct sums {
@@ -204,6 +206,7 @@ static int measure_intervals(struct run *run, const struct span *s, const char *
                 return e;
         ret->unit = sums.unit ? sums.unit : run->t->unit;
         ret->source = "intervals";
+        ret->name = name;
         ret->n_intervals = w.end - w.first;
         ret->total = (struct decimal){ 0, sums.scale };
         for (int p = 0; p < MAX_PERIODS; p++) {

@@ -127,11 +127,13 @@ static int settle_money(struct netting *x)
 
         if (!settles(x) || x->c->net.settle == SETTLE_KEEP)
                 return 0;
-        if (x->c->net.settle == SETTLE_PAY && x->money.m > 0) {
+        if ((x->c->net.settle == SETTLE_PAY || x->c->net.settle == SETTLE_PAY_KEEP) &&
+            x->money.m > 0) {
                 step(x->run, "true-up: the credit left is paid");
                 e = credit_line(x, "_true_up", x->money);
         }
-        x->money = DECIMAL_ZERO;
+        if (x->c->net.settle != SETTLE_PAY_KEEP)
+                x->money = DECIMAL_ZERO;
         return e;
 }
 
@@ -178,8 +180,8 @@ static int banks_load(struct netting *x, struct decimal bank[MAX_PERIODS])
                 if (x->sched && x->c->net.n_carry_at > 0)
                         to = successor(x, p);
                 if (to < 0 && x->c->net.expire_unmapped) {
-                        step(x->run, "credit of %s in %s is not carried on", rating_text(x->run, have),
-                             period_name(x, p));
+                        step(x->run, "credit of %s in %s is not carried on",
+                             rating_text(x->run, have), period_name(x, p));
                         continue;
                 }
                 e = add_to(x->run, &bank[to < 0 ? (int)p : to], have);
@@ -262,13 +264,14 @@ static int energy_rollover(struct netting *x)
         if (!e)
                 e = charge_lines(x, &left, &charges);
         if (!e)
-                e = apply_money(x, charges);
-        if (!e)
                 e = sub(x, all, sum, &all);
         if (all.m < 0)
                 all = DECIMAL_ZERO;
+        /* What the true-up credits counts on the bill that settles. */
         if (!e)
                 e = settle_energy(x, bank, &all);
+        if (!e)
+                e = apply_money(x, charges);
         return e ? e : banks_store(x, bank, all);
 }
 

@@ -128,7 +128,7 @@ enum net_mode {
         NET_BILLING_CARRY,   /* exports are sold, the credit is carried */
 };
 
-enum net_settle { SETTLE_KEEP, SETTLE_PAY, SETTLE_CREDIT, SETTLE_EXPIRE };
+enum net_settle { SETTLE_KEEP, SETTLE_PAY, SETTLE_CREDIT, SETTLE_EXPIRE, SETTLE_PAY_KEEP };
 
 struct net {
         enum net_mode mode;
@@ -156,6 +156,7 @@ struct component {
         struct tiers tiers[MAX_PERIODS]; /* by price period; [0] without schedule */
         bool volume;                     /* one tier's price for everything */
         bool pooled;                     /* tiers filled on the periods' total, shared pro rata */
+        bool timed;                      /* pooled, but filled in the order of time */
         bool subtract;                   /* amounts count against the bill: rebates */
         struct limit_scale scale;
         struct decimal block; /* quantity counted in blocks of this size, rounded up */
@@ -191,7 +192,8 @@ struct component {
         int pf_round;  /* digits the power factor itself is rounded to; -1 = none */
         bool pf_step;  /* tiers[0] is a table of percentages when it has rows */
 
-        bool annual; /* minimum counted over the calendar year */
+        bool annual;    /* minimum counted over the calendar year */
+        bool no_credit; /* minimum: a bill below zero counts as zero */
         struct net net;
 };
 
@@ -274,6 +276,7 @@ struct measured {
         struct decimal total;
         struct decimal by_period[MAX_PERIODS];
         const char *unit;
+        const char *name;   /* of the series it comes from; NULL = no series */
         const char *source; /* "given" or "intervals" */
         size_t n_intervals;
 };
@@ -310,6 +313,11 @@ int measure_quantity(struct run *run, const struct component *c, const struct sp
                      const char *name, int schedule, struct measured *ret);
 int measure_peak(struct run *run, const char *name, uint32_t window_s, int schedule,
                  const struct span *s, struct decimal ret[MAX_PERIODS + 1]);
+/* Calls for each stretch of the series' values inside the span, in time order. @value belongs to
+ * intervals [@first, @end) of the map. */
+typedef int (*stretch_fn)(struct run *run, void *arg, const struct rating_series *series,
+                          const int64_t *value, size_t first, size_t end);
+int measure_each(struct run *run, const char *name, const struct span *s, stretch_fn fn, void *arg);
 /* demand.c */
 int demand_need(struct run *run);
 int charge_demand(struct run *run, const struct component *c, const struct span *s);
@@ -336,6 +344,15 @@ int indexed(struct run *run, const struct component *c, struct decimal rate, str
 int energy_lines(struct run *run, const struct component *c, const struct span *s,
                  const struct measured *m, const char *unit);
 int charge_energy(struct run *run, const struct component *c, const struct span *s);
+
+int energy_tier_line(struct run *run, const struct component *c, const struct span *s,
+                     const struct tier *tier, const char *suffix, struct decimal quantity,
+                     const char *unit);
+
+/* timed.c */
+/* Lines of the periods in @group, whose tiers have the same limits, for the series @name. */
+int charge_timed(struct run *run, const struct component *c, const struct span *s, const char *name,
+                 uint64_t group, int days, const char *unit);
 
 /* netting.c */
 int charge_net(struct run *run, const struct component *c, const struct span *s);

@@ -114,20 +114,24 @@ static bool refine(struct year *y, size_t n)
         return true;
 }
 
-/* What the meters at the site would show. One meter sees import and export apart; under buy all,
- * sell all use and generation have a meter each. */
-static void through_meters(struct year *load, struct year *gen, bool two_meters)
+/* What one meter at the site would show, import and export apart. */
+static void through_meter(struct year *load, struct year *gen)
 {
         for (size_t i = 0; i < load->n; i++) {
-                int64_t l = load->value[i], g = gen->value[i], net = l - g;
+                int64_t net = load->value[i] - gen->value[i];
 
-                if (two_meters) {
-                        load->value[i] = l + (g < 0 ? -g : 0);
-                        gen->value[i] = g > 0 ? g : 0;
-                } else {
-                        load->value[i] = net > 0 ? net : 0;
-                        gen->value[i] = net < 0 ? -net : 0;
-                }
+                load->value[i] = net > 0 ? net : 0;
+                gen->value[i] = net < 0 ? -net : 0;
+        }
+}
+
+/* The meter of the generation alone: what it draws itself by night goes to @draws. */
+static void own_draw(struct year *gen, struct year *draws)
+{
+        draws->n = gen->n;
+        for (size_t i = 0; i < gen->n; i++) {
+                draws->value[i] = gen->value[i] < 0 ? -gen->value[i] : 0;
+                gen->value[i] = gen->value[i] > 0 ? gen->value[i] : 0;
         }
 }
 
@@ -321,6 +325,37 @@ static enum verdict compare_year(struct bill_case *c, const char *which, const s
         return v == CASE_PASS ? compare_credits(c, which, credits, have) : v;
 }
 
+/* Buy all, sell all: a bill for the use, and one for the generation's own meter without fixed
+ * charges and minimums. */
+static enum verdict rate_two_meters(struct bill_case *c, const struct rating_tariff *t,
+                                    const struct year *load, struct year *gen, struct year *none,
+                                    struct months *out)
+{
+        struct months own;
+        struct year draws = { calloc(PER_HOUR * YEAR_HOURS, sizeof(int64_t)), load->n };
+        enum verdict v = CASE_FAIL;
+
+        if (draws.value) {
+                own_draw(gen, &draws);
+                v = rate_year(c, t, load, none, out);
+        }
+        if (v == CASE_PASS)
+                v = rate_year(c, t, &draws, gen, &own);
+        for (int m = 0; v == CASE_PASS && m < 12; m++) {
+                add(&out->energy[m], own.energy[m]);
+                add(&out->gross[m], own.gross[m]);
+                add(&out->applied[m], own.applied[m]);
+                add(&out->demand_flat[m], own.demand_flat[m]);
+                add(&out->demand_tou[m], own.demand_tou[m]);
+                add(&out->total[m], own.energy[m]);
+                add(&out->total[m], own.demand_flat[m]);
+                add(&out->total[m], own.demand_tou[m]);
+                out->kw[m] = own.kw[m]; /* the demand "with generation" is that of its meter */
+        }
+        free(draws.value);
+        return v;
+}
+
 static enum verdict run_years(struct bill_case *c, const struct rating_tariff *t, struct year *load,
                               struct year *gen)
 {
@@ -332,17 +367,24 @@ static enum verdict run_years(struct bill_case *c, const struct rating_tariff *t
         if (!none.value)
                 return case_fail(c, "out of memory");
         v = rate_year(c, t, load, &none, &out);
-        free(none.value);
         if (v == CASE_PASS)
                 v = compare_year(c, "without_generation", &out);
-        if (v != CASE_PASS || !json_object_get(c->expected, "with_generation"))
+        if (v != CASE_PASS || !json_object_get(c->expected, "with_generation")) {
+                free(none.value);
                 return v;
+        }
         if (gen->n == 0)
-                return case_unsupported(c, "with_generation expected without generation data");
-        if (!refine(load, gen->n > load->n ? gen->n : load->n) || !refine(gen, load->n))
-                return case_unsupported(c, "load and generation of lengths that do not fit");
-        through_meters(load, gen, two_meters);
-        v = rate_year(c, t, load, gen, &out);
+                v = case_unsupported(c, "with_generation expected without generation data");
+        else if (!refine(load, gen->n > load->n ? gen->n : load->n) || !refine(gen, load->n))
+                v = case_unsupported(c, "load and generation of lengths that do not fit");
+        none.n = load->n;
+        if (v == CASE_PASS && two_meters) {
+                v = rate_two_meters(c, t, load, gen, &none, &out);
+        } else if (v == CASE_PASS) {
+                through_meter(load, gen);
+                v = rate_year(c, t, load, gen, &out);
+        }
+        free(none.value);
         return v == CASE_PASS ? compare_year(c, "with_generation", &out) : v;
 }
 

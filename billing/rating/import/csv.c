@@ -28,8 +28,9 @@ struct table {
         unsigned n;
 };
 
-static const char known[] = "type code text unit quantity per amount rate upto flat pct of tax mode "
-                            "subtract name commodity currency valid_from valid_to";
+static const char known[] =
+        "type code text unit quantity per amount rate upto flat pct of tax mode "
+        "subtract name commodity currency valid_from valid_to";
 
 /* One cell up to the separator or the line's end; quotes may hold both. */
 static void read_cell(struct table *t, char out[static MAX_CELL])
@@ -52,8 +53,8 @@ static void read_cell(struct table *t, char out[static MAX_CELL])
                 if (*t->p == '\n')
                         t->line++;
                 if (n + 1 >= MAX_CELL) {
-                        import_fail(t->x, IMPORT_E_DOCUMENT, "line %u: a cell of more than %d bytes",
-                                    t->line, MAX_CELL - 1);
+                        import_fail(t->x, IMPORT_E_DOCUMENT,
+                                    "line %u: a cell of more than %d bytes", t->line, MAX_CELL - 1);
                         break;
                 }
                 out[n++] = *t->p;
@@ -174,8 +175,8 @@ static json_t *codes_of(const char *text)
 
 static void take_component(struct table *t)
 {
-        static const char *const members[] = { "type",   "code", "text",   "unit",
-                                               "quantity", "per", "amount", "mode" };
+        static const char *const members[] = { "type",     "code", "text",   "unit",
+                                               "quantity", "per",  "amount", "mode" };
         static const char tiered[] = "energy demand tiered_percentage band_fixed over_contract";
         json_t *o = json_object(), *of = codes_of(cell(t, "of"));
         bool by_tier = import_listed(tiered, cell(t, "type")) &&

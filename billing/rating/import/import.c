@@ -91,13 +91,15 @@ int import_begin(struct importer *x, const char *code, const char *name, const c
         char *made = x->options->code ? NULL : import_code(code);
 
         x->components = json_array();
-        x->document = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "schema", "headrace-tariff-v1",
-                                "code", x->options->code ? x->options->code : made ? made : "X",
-                                "name", *name ? name : code, "commodity", commodity, "currency",
-                                currency, "components", x->components);
+        x->document =
+                json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "schema", "headrace-tariff-v1", "code",
+                          x->options->code ? x->options->code
+                          : made           ? made
+                                           : "X",
+                          "name", *name ? name : code, "commodity", commodity, "currency", currency,
+                          "components", x->components);
         free(made);
-        return x->document ? 0
-                           : import_fail(x, IMPORT_E_DOCUMENT, "the names in it are not UTF-8");
+        return x->document ? 0 : import_fail(x, IMPORT_E_DOCUMENT, "the names in it are not UTF-8");
 }
 
 int import_end(struct importer *x, json_t **ret)

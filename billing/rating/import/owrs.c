@@ -113,9 +113,8 @@ static int add_tiers(struct owrs *o, const char *code, bool budget, json_t *code
         prices = o->x->failed ? NULL : owrs_member(o, prices_name);
         if (!o->x->failed && (!json_is_array(starts) || json_array_size(starts) == 0 ||
                               json_array_size(prices) != json_array_size(starts)))
-                import_fail(o->x, IMPORT_E_DOCUMENT,
-                            "%s: %s and %s must be lists of one length", code, starts_name,
-                            prices_name);
+                import_fail(o->x, IMPORT_E_DOCUMENT, "%s: %s and %s must be lists of one length",
+                            code, starts_name, prices_name);
         if (o->x->failed) {
                 o->charge = NULL;
                 return o->x->failed;
@@ -141,9 +140,8 @@ static int add_tiers(struct owrs *o, const char *code, bool budget, json_t *code
                 json_array_append_new(tiers, t);
         }
         json_array_append_new(o->x->components,
-                              json_pack("{s:s, s:s, s:s, s:s, s:o}", "type", "energy", "code",
-                                        code, "quantity", o->unit, "unit", o->unit, "tiers",
-                                        tiers));
+                              json_pack("{s:s, s:s, s:s, s:s, s:o}", "type", "energy", "code", code,
+                                        "quantity", o->unit, "unit", o->unit, "tiers", tiers));
         json_array_append_new(codes, json_string(code));
         o->charge = NULL;
         return o->x->failed;
@@ -243,8 +241,10 @@ static int set_unit(struct owrs *o, json_t *metadata)
 {
         static const struct {
                 const char *unit, *as, *m3;
-        } units[] = { { "", "ccf", "2.8316846592" },     { "ccf", "ccf", "2.8316846592" },
-                      { "hcf", "ccf", "2.8316846592" },  { "kgal", "kgal", "3.785411784" },
+        } units[] = { { "", "ccf", "2.8316846592" },
+                      { "ccf", "ccf", "2.8316846592" },
+                      { "hcf", "ccf", "2.8316846592" },
+                      { "kgal", "kgal", "3.785411784" },
                       { "gal", "gal", "0.003785411784" } };
         const char *unit = import_text(metadata, "bill_unit");
 

@@ -33,12 +33,12 @@ static int set_metering(struct importer *x, json_t *source, json_t *energy)
 {
         static const struct {
                 const char *name, *mode;
-                bool settles_energy, settles_money;
-        } modes[] = { { "net_metering_kwh_rollover", "energy_rollover", true, false },
-                      { "net_metering_dollar_rollover", "money_rollover", false, false },
-                      { "net_billing", "billing", false, false },
-                      { "net_billing_dollar_carryover", "billing_carry", false, true },
-                      { "buy_all_sell_all", "billing", false, false } };
+                bool timed; /* tiers fill interval by interval, not on the month's total */
+        } modes[] = { { "net_metering_kwh_rollover", "energy_rollover", false },
+                      { "net_metering_dollar_rollover", "money_rollover", false },
+                      { "net_billing", "billing", true },
+                      { "net_billing_dollar_carryover", "billing_carry", true },
+                      { "buy_all_sell_all", "billing", true } };
         const char *name = import_text(source, "metering"), *settle = "keep";
         long month = number(source, "credit_month");
         size_t i;
@@ -52,17 +52,21 @@ static int set_metering(struct importer *x, json_t *source, json_t *energy)
         json_object_set_new(energy, "type", json_string("net_metering"));
         json_object_set_new(energy, "mode", json_string(modes[i].mode));
         json_object_set_new(energy, "true_up_month", json_integer(month));
-        if (modes[i].settles_energy)
+        /* Energy left over is paid, or becomes money for later bills; money is paid, and stays as
+         * well where it may roll over, or is lost. */
+        if (i == 0)
                 settle = number(source, "credit_rollover") ? "credit" : "pay";
-        if (modes[i].settles_money)
-                settle = number(source, "nb_credit_expire")  ? "expire"
-                         : number(source, "credit_rollover") ? "keep"
-                                                             : "pay";
+        if (i == 1)
+                settle = number(source, "credit_rollover") ? "pay_keep" : "pay";
+        if (i == 3)
+                settle = number(source, "nb_credit_expire") ? "expire" : "pay";
+        if (modes[i].timed)
+                json_object_set_new(energy, "fill", json_string("time"));
         json_object_set_new(energy, "settle", json_string(settle));
         if (json_object_get(source, "nm_yearend_sell_rate"))
                 json_object_set(energy, "settle_rate",
                                 json_object_get(source, "nm_yearend_sell_rate"));
-        if (number(source, "nb_apply_credit_current_month"))
+        if (i == 1 || (i == 3 && number(source, "nb_apply_credit_current_month")))
                 json_object_set_new(energy, "apply", json_string("now"));
         /* Hours of the weekday at which the reference engine looks where a credit goes. */
         json_object_set_new(energy, "carry_at_hours", json_pack("[i,i,i,i]", 0, 5, 11, 17));
@@ -153,8 +157,7 @@ static int make_flat_demand(struct importer *x, json_t *rates)
                 if (!x->failed && limits == URDB_DAILY)
                         import_fail(x, IMPORT_E_UNSUPPORTED, "demand tiers per day");
                 tiered = tiered || json_array_size(tiers) != 1;
-                json_array_append(by_month,
-                                  json_object_get(json_array_get(tiers, 0), "rate"));
+                json_array_append(by_month, json_object_get(json_array_get(tiers, 0), "rate"));
                 json_array_append_new(tiers_by_month, tiers);
         }
         to = json_pack("{s:s, s:s}", "type", "demand", "code", "demand_flat");
@@ -247,17 +250,30 @@ static void make_minimum(struct importer *x, json_t *source)
                         { "min_daily", "minimum_day", "day" },
                         { "min_annual", "minimum_year", "bill" } };
 
+        json_t *of = json_array(), *v;
+        size_t k;
+
+        /* Minimums stand beside each other, on the charges and not on each other. */
+        json_array_foreach(x->components, k, v)
+        {
+                json_array_append(of, json_object_get(v, "code"));
+                if (strcmp(import_text(v, "type"), "net_metering") == 0)
+                        json_array_append_new(of,
+                                              json_sprintf("%s_export", import_text(v, "code")));
+        }
         for (size_t i = 0; i < sizeof(minimum) / sizeof(*minimum); i++) {
                 json_t *amount = json_object_get(source, minimum[i].member);
+                bool annual = strcmp(minimum[i].member, "min_annual") == 0;
 
                 if (import_is_zero(amount))
                         continue;
                 json_array_append_new(x->components,
-                                      json_pack("{s:s, s:s, s:s, s:O, s:b}", "type",
+                                      json_pack("{s:s, s:s, s:s, s:O, s:b, s:s, s:O}", "type",
                                                 "minimum_bill", "code", minimum[i].code, "per",
-                                                minimum[i].per, "amount", amount, "annual",
-                                                strcmp(minimum[i].member, "min_annual") == 0));
+                                                minimum[i].per, "amount", amount, "annual", annual,
+                                                "below_zero", "zero", "of", of));
         }
+        json_decref(of);
 }
 
 static int import_flat(struct importer *x, json_t *source)

@@ -125,8 +125,8 @@ static json_t *from_one(json_t *schedule)
                 json_t *hours = json_array();
 
                 json_array_foreach(row, h, v) json_array_append_new(
-                        hours, json_is_integer(v) ? json_integer(json_integer_value(v) + 1)
-                                                  : json_null());
+                        hours,
+                        json_is_integer(v) ? json_integer(json_integer_value(v) + 1) : json_null());
                 json_array_append_new(to, hours);
         }
         return to;
@@ -342,9 +342,9 @@ json_t *urdb_flatten(struct importer *x, json_t *source)
 
         import_known(x, rate, "", known, documentation);
         json_object_set_new(to, "schema", json_string("urdb-like-v1"));
-        json_object_set_new(to, "name",
-                            json_string(*import_text(rate, "name") ? import_text(rate, "name")
-                                                                   : "URDB"));
+        json_object_set_new(
+                to, "name",
+                json_string(*import_text(rate, "name") ? import_text(rate, "name") : "URDB"));
         flatten_day(rate, "startdate", to, "valid_from", 0);
         flatten_day(rate, "enddate", to, "valid_to", 1); /* their last day, our first without */
         refuse_rest(x, rate);

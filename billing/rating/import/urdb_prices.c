@@ -122,12 +122,9 @@ static enum unit tier_unit(json_t *tier)
         static const struct {
                 const char *name;
                 enum unit unit;
-        } units[] = { { "", UNIT_PLAIN },
-                      { "kWh", UNIT_PLAIN },
-                      { "kW", UNIT_PLAIN },
-                      { "kWh daily", UNIT_DAILY },
-                      { "kWh/kW", UNIT_PER_KW },
-                      { "kWh/kW daily", UNIT_PER_KW_DAILY } };
+        } units[] = { { "", UNIT_PLAIN },        { "kWh", UNIT_PLAIN },
+                      { "kW", UNIT_PLAIN },      { "kWh daily", UNIT_DAILY },
+                      { "kWh/kW", UNIT_PER_KW }, { "kWh/kW daily", UNIT_PER_KW_DAILY } };
         const char *s = import_text(tier, "unit");
 
         for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)

@@ -119,7 +119,7 @@ class Maker:
                 prices[p] = {"rate": self.dec(0, 3, 5)} if self.chance(.6) else \
                     {"tiers": self.tiers(flat=False)}
         return {"type": "energy", "code": code, "schedule": "tou", "prices": prices,
-                "fill": "total" if pooled else "period"}
+                "fill": self.r.choice(["total", "time"]) if pooled else "period"}
 
     def demand(self, code):
         o = {"type": "demand", "code": code}
@@ -317,7 +317,7 @@ class Bill:
     def read_series(self):
         """(local day, period, kWh) of every hour."""
         out = []
-        for s in self.inp.get("series", []):
+        for s in sorted(self.inp.get("series", []), key=lambda x: x["at"]):
             at = dt.datetime.fromisoformat(s["at"].replace("Z", "+00:00"))
             for i, v in enumerate(s["values"]):
                 local = (at + dt.timedelta(hours=i)).astimezone(ZoneInfo(self.inp["tz"]))
@@ -473,6 +473,8 @@ class Bill:
         names = self.doc["schedules"]["tou"]["periods"]
         used = {p: self.quantity(a, b, p) for p in names}
         total = sum(used.values())
+        if c["fill"] == "time":
+            return self.do_timed(c, a, b, names)
         for p in names:
             if used[p] == 0:
                 continue
@@ -482,6 +484,27 @@ class Bill:
                 self.tier_lines(c, tiers, total, (b - a).days, "_" + p, used[p])
             else:
                 self.tier_lines(c, tiers, used[p], (b - a).days, "_" + p)
+
+    def do_timed(self, c, a, b, names):
+        """Unit by unit in the order of use: the tier by what was used before, the price by the hour."""
+        tiers = {p: c["prices"][p]["tiers"] for p in names}
+        ends = self.limits(c, tiers[names[0]], (b - a).days)
+        used, before, k = {}, F(0), 0
+        for day, p, v in self.samples:
+            if not a <= day < b:
+                continue
+            while v > 0:
+                room = v if ends[k] is None else min(v, ends[k] - before)
+                used[p, k] = used.get((p, k), F(0)) + room
+                before, v = before + room, v - room
+                if v > 0:
+                    k += 1
+        for p in names:
+            for i, t in enumerate(tiers[p]):
+                if used.get((p, i)):
+                    self.add(c["code"], c["code"] + "_" + p +
+                             ("_t%d" % (i + 1) if len(tiers[p]) > 1 else ""),
+                             used[p, i] * F(t["rate"]))
 
     def do_demand(self, c, a, b):
         n = (b - a).days
