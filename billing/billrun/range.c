@@ -143,7 +143,7 @@ enum hr_status range_step(struct hr_call *call, struct range_work *w, bool wait,
 {
         struct range r = { 0 };
         struct hr_rows *rows;
-        enum hr_status s = billrun_host->query(call, sql_run_counts, 1, &w->run, &rows);
+        enum hr_status s = billrun_host->query(call, sql_run_branch, 1, &w->run, &rows);
 
         *ret_more = false;
         /* Cancelled meanwhile: nothing left to do. */

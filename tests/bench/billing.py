@@ -42,6 +42,16 @@ select b.contract_id, md5(concat_ws('|', b.period, b.state, b.total, b.tax, b.qu
 from billing.bill b where b.run_id = %d) y"""
 
 
+def processor_s(pid, ended=False):
+    """User and system time of a process, and with @ended of the children it has waited for."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+    except (OSError, ProcessLookupError):
+        return 0.0
+    return sum(map(int, fields[11:15 if ended else 13])) / os.sysconf("SC_CLK_TCK")
+
+
 class Town:
     def __init__(self, build, accounts, name="billing"):
         self.build, self.n = build, accounts
@@ -74,12 +84,21 @@ class Town:
     def create(self):
         return self.daemon.api.post("/v1/runs", {"branch": "HN", "from": str(FIRST), "to": str(LAST)})
 
+    def cpu(self):
+        """Processor seconds so far: (daemon, database with all its processes)."""
+        postmaster = int(open(os.path.join(self.db.dir, "data", "postmaster.pid")).readline())
+        with open("/proc/%d/task/%d/children" % (postmaster, postmaster)) as f:
+            children = [int(x) for x in f.read().split()]
+        database = processor_s(postmaster, ended=True) + sum(map(processor_s, children))
+        return processor_s(self.daemon.process.pid), database
+
     def bill(self):
-        """A whole run, from the request to the last draft; seconds."""
-        began = time.monotonic()
+        """A whole run, from the request to the last draft: (number, seconds)."""
+        before, began = self.cpu(), time.monotonic()
         r = self.create()
         self.daemon.api.job(r["job_id"], 7200)
         self.timings["run"] = time.monotonic() - began
+        self.timings["cpu"] = [b - a for a, b in zip(before, self.cpu())]
         return r["run"], self.timings["run"]
 
     def split(self, run):
@@ -330,8 +349,9 @@ def main():
         bills = int(town.one("select count(*) from billing.bill where run_id = %d and state = 'draft'" % run))
         held = town.sql("select exceptions->0->>'code', count(*) from billing.bill where run_id = %d and state <> 'draft'"
                         " group by 1" % run)
-        print("%d bills in %.1f s: %.0f a second; thread seconds scan %.1f, rate %.1f, write %.1f; daemon %d MB, sessions %d MB; "
-              "not drafts: %s" % (bills, seconds, bills / seconds, *town.split(run), memory.daemon_kb // 1024,
+        print("%d bills in %.1f s: %.0f a second; thread seconds scan %.1f, rate %.1f, write %.1f; "
+              "processor seconds daemon %.1f, database %.1f; daemon %d MB, sessions %d MB; "
+              "not drafts: %s" % (bills, seconds, bills / seconds, *town.split(run), *town.timings["cpu"], memory.daemon_kb // 1024,
                                   memory.sessions_kb // 1024, held), flush=True)
         for kind, (n, bad) in check_sample(town, run, a.sample).items():
             print("%-30s %5d checked, %d differ" % (kind, n, bad), flush=True)
