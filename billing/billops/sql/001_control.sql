@@ -231,35 +231,32 @@ returns table (id bigint, exceptions jsonb, held boolean) language plpgsql stabl
 #variable_conflict use_column
 begin
         return query
-        with rules as (select * from billing.outsort_rule o where o.branch_id = p_branch),
-        f as (select * from unnest(p_facts) u where u.total is not null),
-        r as (
-                select f.id, o.* from f join rules o on o.class in ('', f.class)
-                where o.class <> '' or not exists (select from rules s where s.kind = o.kind and s.class = f.class
-                                                   and f.class <> '')
-        ),
-        kept as (
-                select f.id, e.value as e, e.ordinality::int as ord from f,
-                       jsonb_array_elements(f.exceptions) with ordinality e
-                where (e.value->>'hard')::boolean or not exists (
-                        select from r where r.id = f.id and
-                        case r.kind when 'estimated' then 'many_estimates' else r.kind end = e.value->>'code')
-        ),
-        struck as (
-                select f.id, jsonb_build_object('code', r.kind, 'hard', false, 'note', r.action = 'note', 'text',
-                        billing.outsort_text(r.kind, r.threshold, f.total, f.quantity, f.days, f.total0, f.quantity0,
-                                             f.days0, f.status, f.estimated)) as e,
-                       1000 + row_number() over (partition by f.id order by r.kind)::int as ord
-                from f join r on r.id = f.id
-                where r.action <> 'off' and not exists (select from jsonb_array_elements(f.exceptions) h
-                                                        where (h->>'hard')::boolean)
-        ),
-        everything as (select k.id, k.e, k.ord from kept k
-                       union all select s.id, s.e, s.ord from struck s where s.e->>'text' is not null)
-        select f.id, coalesce(jsonb_agg(x.e order by x.ord) filter (where x.e is not null), '[]'),
-               coalesce(bool_or(not coalesce((x.e->>'note')::boolean, false)) filter (where x.e is not null), false)
-        from f left join everything x on x.id = f.id
-        group by f.id;
+        with rules as materialized (select * from billing.outsort_rule o where o.branch_id = p_branch)
+        select f.id, x.exceptions, x.held
+        from unnest(p_facts) f
+        -- A rule of the bill's class goes before one of the same kind for all classes. Few rules, many
+        -- bills: each bill walks the rules, nothing is joined.
+        cross join lateral (
+                select array_agg(o.kind) as kinds, jsonb_agg(jsonb_build_object('code', o.kind, 'hard', false,
+                        'note', o.action = 'note', 'text', t.text) order by o.kind)
+                        filter (where o.action <> 'off' and t.text is not null) as struck
+                from rules o
+                cross join lateral (select billing.outsort_text(o.kind, o.threshold, f.total, f.quantity, f.days, f.total0,
+                        f.quantity0, f.days0, f.status, f.estimated) as text) t
+                where o.class = f.class or (o.class = '' and not exists (select from rules s where s.kind = o.kind
+                                                                         and s.class = f.class and f.class <> ''))) r
+        cross join lateral (
+                select coalesce(jsonb_agg(h.value order by h.ordinality), '[]') as kept,
+                       coalesce(bool_or((h.value->>'hard')::boolean), false) as hard
+                from jsonb_array_elements(f.exceptions) with ordinality h
+                where (h.value->>'hard')::boolean or r.kinds is null or
+                      case h.value->>'code' when 'many_estimates' then 'estimated' else h.value->>'code' end <> all (r.kinds)) k
+        cross join lateral (
+                select k.kept || case when k.hard then '[]' else coalesce(r.struck, '[]') end as all_of_them) y
+        cross join lateral (
+                select y.all_of_them as exceptions, exists (select from jsonb_array_elements(y.all_of_them) e
+                        where not coalesce((e->>'note')::boolean, false)) as held) x
+        where f.total is not null;
 end $$;
 
 -- Judges a computed run once, a few thousand bills at a time so that memory stays small.
