@@ -37,12 +37,14 @@ bool sheet_is_credit_note(const struct sheet *s)
 
 static void footer(struct sheet *s)
 {
+        const char *phone = sheet_text(s, "payee.phone"), *email = sheet_text(s, "payee.email");
         char line[256];
 
         page_rule(s->page, SHEET_LEFT, 812, SHEET_WIDTH, 0.5, SHEET_LINE);
-        snprintf(line, sizeof line, "%s%s%s%s%s", sheet_text(s, "payee.name"),
-                 *sheet_text(s, "payee.phone") ? "  ·  " : "", sheet_text(s, "payee.phone"),
-                 *sheet_text(s, "payee.email") ? "  ·  " : "", sheet_text(s, "payee.email"));
+        /* Groups of a telephone number keep their order on a right-to-left page. */
+        snprintf(line, sizeof line, "%s%s%s%s%s%s%s", sheet_text(s, "payee.name"),
+                 *phone ? "  ·  " : "", s->d.rtl ? "\u2066" : "", phone, s->d.rtl ? "\u2069" : "",
+                 *email ? "  ·  " : "", email);
         page_text(s->page, SHEET_LEFT, 817, SHEET_WIDTH - 130, START, &sheet_small, line);
         snprintf(line, sizeof line, "%s · %s %d", sheet_text(s, "number"), sheet_label(s, "page"),
                  s->number);

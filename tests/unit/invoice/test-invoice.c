@@ -530,6 +530,11 @@ static void test_plurals(void)
                                                                           "1,240.3 m³"
                                                                           "\u2069");
         CU_ASSERT_STRING_EQUAL(doc_count(&d, &out, "no such text", 5), "no such text");
+        d.symbol = "EGP";
+        d.minor_digits = 2;
+        CU_ASSERT_STRING_EQUAL(doc_money(&d, &out, -491438), "\u2066"
+                                                             "−4,914.38\u00a0EGP"
+                                                             "\u2069");
         doc_close(&d);
         free(template);
         buf_deinit(&out);
