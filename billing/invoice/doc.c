@@ -192,8 +192,11 @@ const char *doc_money(const struct doc *d, struct buf *out, int64_t minor)
 
         decimal_format(v, d->minor_digits, text);
         buf_reset(out);
-        if (minor < 0) /* the sign stays left of its number whatever the page's direction */
-                buf_put_str(out, d->rtl ? "\u200e−" : "−");
+        /* Sign, number and currency keep their order on a right-to-left page. */
+        if (d->rtl)
+                buf_put_str(out, "\u2066");
+        if (minor < 0)
+                buf_put_str(out, "−");
         for (; *form; form++) {
                 if (strncmp(form, "{amount}", 8) == 0) {
                         put_number(d, out, text);
@@ -207,6 +210,8 @@ const char *doc_money(const struct doc *d, struct buf *out, int64_t minor)
                         buf_put_u8(out, (uint8_t)*form);
                 }
         }
+        if (d->rtl)
+                buf_put_str(out, "\u2069");
         return buf_cstr(out);
 }
 

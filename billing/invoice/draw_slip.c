@@ -32,6 +32,15 @@ static int payment_code(struct buf *out, const json_t *c)
         return rc == 0 ? 0 : -ENOENT;
 }
 
+bool sheet_has_payment_code(const struct sheet *s)
+{
+        struct buf code = BUF_INIT;
+        bool has = payment_code(&code, s->d.content) == 0;
+
+        buf_deinit(&code);
+        return has;
+}
+
 int invoice_payment_code(struct buf *out, const char *content)
 {
         json_error_t error;

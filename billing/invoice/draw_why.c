@@ -64,8 +64,8 @@ static void cause_row(struct sheet *s, double y, const char *name, int64_t amoun
         s->page->tag = "TD";
         page_text(s->page, x, y, 150, START, &font, sheet_label(s, name));
         font.color = amount > 0 ? SHEET_UP : amount < 0 ? SHEET_DOWN : SHEET_INK;
-        snprintf(line, sizeof line, "%s%s", amount > 0 ? s->d.rtl ? "\u200e+" : "+" : "",
-                 sheet_money(s, amount));
+        snprintf(line, sizeof line, "%s%s%s%s", s->d.rtl ? "\u2066" : "", amount > 0 ? "+" : "",
+                 sheet_money(s, amount), s->d.rtl ? "\u2069" : "");
         page_text(s->page, x + 150, y, SHEET_WIDTH - COL_CAUSE - 150, END, &font, line);
         s->page->tag = "P";
         page_end(s->page, "TR");

@@ -277,17 +277,20 @@ enum hr_status invoice_job_print(struct hr_call *call, struct hr_job *job)
 
 enum hr_status invoice_op_print(struct hr_call *call)
 {
-        const char *body = invoice_host->body(call);
+        const char *dir = invoice_host->config(call, "print_dir");
+        struct buf reply = BUF_INIT;
         int64_t job;
-        enum hr_status s = invoice_host->submit_job(call, "invoice.print", body, &job);
-        const char *reply;
+        enum hr_status s =
+                invoice_host->submit_job(call, "invoice.print", invoice_host->body(call), &job);
 
         if (s != HR_OK)
                 return s;
-        reply = invoice_host->format(call, "{\"job_id\":%lld,\"print_dir\":\"%s\"}", (long long)job,
-                                     invoice_host->config(call, "print_dir"));
-        invoice_host->reply_json(call, reply, strlen(reply));
+        buf_printf(&reply, "{\"job_id\":%lld,\"print_dir\":", (long long)job);
+        buf_put_json_str(&reply, dir, strlen(dir));
+        buf_put_str(&reply, "}");
+        invoice_host->reply_json(call, (const char *)reply.p, reply.len);
         invoice_host->reply_status(call, 202);
+        buf_deinit(&reply);
         return HR_OK;
 }
 

@@ -37,12 +37,14 @@ bool sheet_is_credit_note(const struct sheet *s)
 
 static void footer(struct sheet *s)
 {
+        const char *phone = sheet_text(s, "payee.phone"), *email = sheet_text(s, "payee.email");
         char line[256];
 
         page_rule(s->page, SHEET_LEFT, 812, SHEET_WIDTH, 0.5, SHEET_LINE);
-        snprintf(line, sizeof line, "%s%s%s%s%s", sheet_text(s, "payee.name"),
-                 *sheet_text(s, "payee.phone") ? "  ·  " : "", sheet_text(s, "payee.phone"),
-                 *sheet_text(s, "payee.email") ? "  ·  " : "", sheet_text(s, "payee.email"));
+        /* Groups of a telephone number keep their order on a right-to-left page. */
+        snprintf(line, sizeof line, "%s%s%s%s%s%s%s", sheet_text(s, "payee.name"),
+                 *phone ? "  ·  " : "", s->d.rtl ? "\u2066" : "", phone, s->d.rtl ? "\u2069" : "",
+                 *email ? "  ·  " : "", email);
         page_text(s->page, SHEET_LEFT, 817, SHEET_WIDTH - 130, START, &sheet_small, line);
         snprintf(line, sizeof line, "%s · %s %d", sheet_text(s, "number"), sheet_label(s, "page"),
                  s->number);
@@ -54,6 +56,8 @@ void sheet_next_page(struct sheet *s)
         footer(s);
         page_next(s->page);
         s->number++;
+        if (s->mark)
+                page_mark(s->page, s->mark);
         page_box(s->page, 0, 0, PAGE_WIDTH, 6, s->accent);
         s->y = SHEET_TOP;
 }
@@ -146,8 +150,7 @@ static void draw_due(struct sheet *s)
         const struct page_font amount = { 22, true, s->accent }, day = { 13, true, SHEET_INK };
         bool credit_note = sheet_is_credit_note(s);
         int64_t due = doc_int(s->d.content, "amount_due");
-        bool how = !credit_note && due > 0 && *sheet_text(s, "payee.name") &&
-                   doc_get(s->d.template, "text.pay_how");
+        bool how = sheet_has_payment_code(s) && doc_get(s->d.template, "text.pay_how");
         double h = how ? 66 : 52;
 
         page_round_box(s->page, SHEET_LEFT, s->y, SHEET_WIDTH, h, 5, s->tint);
@@ -233,8 +236,9 @@ int invoice_render(struct buf *out, const char *content, const char *template, c
                        sheet_text(&s, "issued_at"));
         if (rc == 0) {
                 sheet_begin(&s, &page);
-                if (mark)
-                        page_mark(&page, sheet_label(&s, mark));
+                s.mark = mark ? sheet_label(&s, mark) : NULL;
+                if (s.mark)
+                        page_mark(&page, s.mark);
                 draw(&s);
                 page_next(&page);
                 rc = page_close(&page, doc_text(s.d.template, "language"));

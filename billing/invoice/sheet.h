@@ -21,6 +21,7 @@ struct sheet {
         double y;                  /* of the next block, points from the top */
         int number;                /* of the page, from 1 */
         const char *accent, *tint; /* borrowed from the template */
+        const char *mark;          /* text across every page, or NULL; borrowed */
         struct buf text;           /* scratch of the formatters */
 };
 
@@ -34,6 +35,8 @@ const char *sheet_label(const struct sheet *s, const char *name);
 const char *sheet_text(const struct sheet *s, const char *path);
 const char *sheet_money(struct sheet *s, int64_t minor);
 bool sheet_is_credit_note(const struct sheet *s);
+/* Whether there is something to pay and an account to make a payment code of. */
+bool sheet_has_payment_code(const struct sheet *s);
 
 /* Ends the page with its footer and begins the next. */
 void sheet_next_page(struct sheet *s);

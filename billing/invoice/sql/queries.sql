@@ -159,7 +159,8 @@ on conflict do nothing
 select count(*) as n from billing.print_item where job_id = $1::bigint
 
 -- name: print_batch
-select p.seq, i.number, a.number as account, i.issued_at, i.content->'premise'->>'postcode' as postcode,
+select p.seq, i.number, a.number as account,
+       to_char(i.issued_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as issued_at, i.content->'premise'->>'postcode' as postcode,
        i.content::text as content, t.document::text as template,
        i.digest = sha256(convert_to(i.content::text, 'UTF8')) as intact
 from billing.print_item p

@@ -57,6 +57,12 @@ static void open_host(void)
             "{\"branch\":\"HN\",\"country\":\"VN\",\"vat_id\":\"0100\"}", 422);
         put("maker", "einvoice.buyer.set",
             "{\"account\":\"A1\",\"vat_id\":\"VN123456789\",\"reference\":\"PO-7\"}", 200);
+        /* The fifth contract's VAT stands inside the cases of a slab switch. */
+        tariff_version("SLAB", 1, "[2026-01-01,)",
+                       "{\"type\":\"slab_switch\",\"code\":\"slab\",\"cases\":[{\"upto\":50,"
+                       "\"components\":[" VN_ENERGY "]},{\"upto\":null,\"components\":[" VN_ENERGY
+                       ",{\"type\":\"percent\",\"code\":\"vat\",\"tax\":true,\"pct\":8}]}]}");
+        fixture_exec(f, "update crm.contract set tariff = 'SLAB' where number = 'C5'");
         issue(run_of("2026-10-01", "2026-11-01", "C6"));
         /* Nothing was said about the seller: no document, and a clear word when one is asked for.
          */
@@ -88,6 +94,20 @@ static void test_made_by_event(void)
         CU_ASSERT_EQUAL(host_call_as(fixture_host(f), "stranger", "einvoice.xml", json, NULL), 404);
         CU_ASSERT_EQUAL(call_on(1, "einvoice.make", "", &reply), 200); /* the same one */
         CU_ASSERT_EQUAL(number("select count(*) from billing.archive where form = 'ubl'"), 1);
+        buf_deinit(&xml);
+}
+
+static void test_nested_tax(void)
+{
+        struct buf xml = BUF_INIT;
+        char json[96], *reply;
+
+        CU_ASSERT_EQUAL(call_on(5, "einvoice.make", "", &reply), 200);
+        CU_ASSERT_STRING_EQUAL(fixture_json(f, reply, "state"), "made");
+        snprintf(json, sizeof json, "{\"number\":\"%s\"}", of_account(5));
+        CU_ASSERT_EQUAL(host_call_as(fixture_host(f), "maker", "einvoice.xml", json, &xml), 200);
+        CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&xml), "<cbc:Percent>8</cbc:Percent>"));
+        CU_ASSERT_PTR_NULL(strstr(buf_cstr(&xml), "<cbc:ID>E</cbc:ID>"));
         buf_deinit(&xml);
 }
 
@@ -207,21 +227,22 @@ static void test_archive(void)
         refused("select billing.archive_put(number, 'ubl', 'other') from billing.archive",
                 "other bytes");
         /* One byte behind the program's back. */
-        forge("update billing.archive set document = set_byte(document, 99, 35) where seq = 2");
+        forge("update billing.archive set document = set_byte(document, 99, 35) where seq = 3");
         CU_ASSERT_EQUAL(call_on(2, "einvoice.xml", "", &reply), 409);
         CU_ASSERT_PTR_NOT_NULL(strstr(faults(), "ubl: the archived bytes do not match"));
-        forge("update billing.archive set digest = sha256(document) where seq = 2");
+        forge("update billing.archive set digest = sha256(document) where seq = 3");
         CU_ASSERT_PTR_NOT_NULL(strstr(faults(), "the chain of the archive is broken here"));
-        forge("delete from billing.archive where seq = 2");
+        forge("delete from billing.archive where seq = 3");
         CU_ASSERT_PTR_NOT_NULL(strstr(faults(), "documents before it are missing"));
-        forge("delete from billing.archive where seq > 2");
-        CU_ASSERT_PTR_NOT_NULL(strstr(faults(), "archive of branch HN ends at 1 documents, its "
-                                                "head says 4"));
+        forge("delete from billing.archive where seq > 3");
+        CU_ASSERT_PTR_NOT_NULL(strstr(faults(), "archive of branch HN ends at 2 documents, its "
+                                                "head says 5"));
         fixture_free(f);
 }
 
 HR_TESTS("e-invoice database", { "opens", open_host },
          { "made when the invoice is issued", test_made_by_event },
+         { "VAT inside a slab switch", test_nested_tax },
          { "sent, rejected, sent, accepted", test_states },
          { "what is missing is named, then mended", test_invalid },
          { "credit note", test_credit_note }, { "the archive notices", test_archive })

@@ -530,6 +530,11 @@ static void test_plurals(void)
                                                                           "1,240.3 m³"
                                                                           "\u2069");
         CU_ASSERT_STRING_EQUAL(doc_count(&d, &out, "no such text", 5), "no such text");
+        d.symbol = "EGP";
+        d.minor_digits = 2;
+        CU_ASSERT_STRING_EQUAL(doc_money(&d, &out, -491438), "\u2066"
+                                                             "−4,914.38\u00a0EGP"
+                                                             "\u2069");
         doc_close(&d);
         free(template);
         buf_deinit(&out);
@@ -614,31 +619,82 @@ static void test_template_check(void)
         has(why, "{nam}");
 }
 
-/* Blocks are drawn in the template's order and left out when it does not name them. */
-static void test_blocks(void)
+/* What pdftotext reads, in the file's order. Valid until the next call. */
+static const char *raw_text(const struct buf *pdf)
 {
-        struct buf content = BUF_INIT, pdf = BUF_INIT;
-        json_t *doc = with("blocks", json_pack("[sss]", "lines", "totals", "due"));
-        char *template = json_dumps(doc, JSON_COMPACT);
-        FILE *p;
-        char text[8192] = "", path[] = "/tmp/headrace-blocks.XXXXXX", command[96];
+        static char text[65536];
+        char path[] = "/tmp/headrace-raw.XXXXXX", command[96];
+        FILE *p = fdopen(mkstemp(path), "wb");
 
-        english(&content, 6);
-        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, "copy"), 0);
-        p = fdopen(mkstemp(path), "wb");
-        fwrite(pdf.p, 1, pdf.len, p);
+        fwrite(pdf->p, 1, pdf->len, p);
         fclose(p);
         snprintf(command, sizeof command, "pdftotext -raw %s -", path);
         p = popen(command, "r");
         text[fread(text, 1, sizeof text - 1, p)] = '\0';
         pclose(p);
         unlink(path);
+        return text;
+}
+
+/* Blocks are drawn in the template's order and left out when it does not name them. */
+static void test_blocks(void)
+{
+        struct buf content = BUF_INIT, pdf = BUF_INIT;
+        json_t *doc = with("blocks", json_pack("[sss]", "lines", "totals", "due"));
+        char *template = json_dumps(doc, JSON_COMPACT);
+        const char *text;
+
+        english(&content, 6);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, "copy"), 0);
+        text = raw_text(&pdf);
         has(text, "COPY");
         CU_ASSERT_PTR_NULL(strstr(text, "How to pay"));
         CU_ASSERT_PTR_NULL(strstr(text, "Ada Lovelace"));
         CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(text, "Amount due"));
         CU_ASSERT_TRUE(strstr(text, "Description") < strstr(text, "Amount due"));
         json_decref(doc);
+        free(template);
+        buf_deinit(&content);
+        buf_deinit(&pdf);
+}
+
+/* Every page of a copy says that it is one. */
+static void test_copy(void)
+{
+        struct buf content = BUF_INIT, pdf = BUF_INIT;
+        char *template = template_of("en");
+        size_t pages = 0, marks = 0;
+        const char *text;
+
+        english(&content, 90);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, "copy"), 0);
+        text = raw_text(&pdf);
+        for (const char *p = text; (p = strchr(p, '\f')); p++)
+                pages++;
+        for (const char *p = text; (p = strstr(p, "COPY")); p++)
+                marks++;
+        CU_ASSERT_TRUE(pages >= 4 && marks == pages);
+        free(template);
+        buf_deinit(&content);
+        buf_deinit(&pdf);
+}
+
+/* Nobody is told to scan what is not there. */
+static void test_no_code(void)
+{
+        struct buf content = BUF_INIT, pdf = BUF_INIT;
+        char *template = template_of("en"), *iban;
+
+        english(&content, 6);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, NULL), 0);
+        has(raw_text(&pdf), "Scan the code below");
+        iban = strstr((char *)content.p, "DE89370400440532013000");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(iban);
+        *iban = '!';
+        buf_reset(&pdf);
+        CU_ASSERT_EQUAL_FATAL(invoice_render(&pdf, buf_cstr(&content), template, NULL), 0);
+        CU_ASSERT_PTR_NULL(strstr(raw_text(&pdf), "Scan the code below"));
+        has(raw_text(&pdf), "How to pay");
         free(template);
         buf_deinit(&content);
         buf_deinit(&pdf);
@@ -731,6 +787,7 @@ HR_TESTS("invoice", { "VietQR strings byte for byte", test_vietqr },
          { "four threads, the same bytes", test_threads },
          { "documents that are none", test_bad_documents }, { "plural forms", test_plurals },
          { "templates are checked, mistakes named", test_template_check },
-         { "blocks of a template, and a copy", test_blocks },
+         { "blocks of a template", test_blocks }, { "a copy says so on every page", test_copy },
+         { "no code, no word of it", test_no_code },
          { "language, title, roles", test_file_structure },
          { "many invoices in a file", test_many_in_a_file })
