@@ -75,7 +75,7 @@ static void put_data(struct buf *b, struct axdr_reader *r, unsigned depth)
         buf_put_u8(b, '}');
 }
 
-static void put_value(struct buf *b, const uint8_t *p, size_t n)
+void decode_put_value(struct buf *b, const uint8_t *p, size_t n)
 {
         struct axdr_reader r;
 
@@ -161,131 +161,7 @@ static void put_associate(struct buf *b, const struct acse_associate *a)
         buf_put_u8(b, '}');
 }
 
-/* ---- services ---- */
-
-static void put_attr(struct buf *b, const struct dlms_attr *a)
-{
-        char obis[OBIS_TEXT_SIZE];
-
-        obis_format(&a->obis, obis);
-        buf_printf(b, "{\"class_id\":%u,\"obis\":\"%s\",\"id\":%d}", a->class_id, obis, a->id);
-}
-
-static void put_access(struct buf *b, const struct dlms_selection *s)
-{
-        buf_put_str(b, ",\"access\":");
-        if (s->selector == 0) {
-                buf_put_str(b, "null");
-                return;
-        }
-        buf_printf(b, "{\"selector\":%u,\"parameters\":", s->selector);
-        put_value(b, s->params, s->n);
-        buf_put_u8(b, '}');
-}
-
-static void put_list(struct buf *b, const struct apdu_request *q)
-{
-        struct dlms_selection selection;
-        struct axdr_reader r;
-        struct dlms_attr attr;
-
-        buf_put_str(b, ",\"list\":[");
-        axdr_reader_init(&r, q->data, q->n);
-        for (size_t i = 0; i < q->count && apdu_list_next(&r, &attr, &selection); i++) {
-                buf_put_str(b, i ? ",{\"attr\":" : "{\"attr\":");
-                put_attr(b, &attr);
-                put_access(b, &selection);
-                buf_put_u8(b, '}');
-        }
-        buf_put_u8(b, ']');
-}
-
-static void put_request(struct buf *b, const struct apdu_request *q)
-{
-        static const char *const kinds[] = { "", "normal", "next", "with-list" };
-        bool get = q->tag == APDU_GET_REQUEST, set = q->tag == APDU_SET_REQUEST;
-
-        buf_printf(b, "{\"invoke\":%u,\"pdu\":\"%s-request-%s\"", q->invoke,
-                   get   ? "get"
-                   : set ? "set"
-                         : "action",
-                   kinds[q->kind]);
-        if (q->kind == APDU_BLOCK) {
-                buf_printf(b, ",\"block_number\":%u}", q->block);
-                return;
-        }
-        if (q->kind == APDU_LIST) {
-                put_list(b, q);
-                buf_put_u8(b, '}');
-                return;
-        }
-        buf_put_str(b, get || set ? ",\"attr\":" : ",\"method\":");
-        put_attr(b, &q->attr);
-        if (get || set)
-                put_access(b, &q->selection);
-        if (q->data) {
-                buf_put_str(b, set ? ",\"data\":" : ",\"parameters\":");
-                put_value(b, q->data, q->n);
-        }
-        buf_put_u8(b, '}');
-}
-
-static void put_results(struct buf *b, const struct apdu_response *a)
-{
-        struct axdr_reader r;
-        const uint8_t *data;
-        uint8_t result;
-        size_t n;
-
-        buf_put_str(b, ",\"list\":[");
-        axdr_reader_init(&r, a->data, a->n);
-        for (size_t i = 0; i < a->count && apdu_result_next(&r, &result, &data, &n); i++) {
-                if (i > 0)
-                        buf_put_u8(b, ',');
-                if (data) {
-                        buf_put_str(b, "{\"data\":");
-                        put_value(b, data, n);
-                        buf_put_u8(b, '}');
-                } else {
-                        buf_printf(b, "{\"data_access_result\":%u}", result);
-                }
-        }
-        buf_put_u8(b, ']');
-}
-
-static void put_response(struct buf *b, const struct apdu_response *a)
-{
-        static const char *const kinds[] = { "", "normal", "with-datablock", "with-list" };
-        bool get = a->tag == APDU_GET_RESPONSE, set = a->tag == APDU_SET_RESPONSE;
-
-        buf_printf(b, "{\"invoke\":%u,\"pdu\":\"%s-response-%s\"", a->invoke,
-                   get   ? "get"
-                   : set ? "set"
-                         : "action",
-                   kinds[a->kind]);
-        if (!get)
-                buf_printf(b, ",\"result\":%u", a->result);
-        if (a->kind == APDU_LIST) {
-                put_results(b, a);
-        } else if (a->kind == APDU_BLOCK) {
-                buf_printf(b, ",\"last_block\":%s,\"block_number\":%u", a->last ? "true" : "false",
-                           a->block);
-                if (a->data) {
-                        buf_put_str(b, ",\"raw\":");
-                        decode_put_hex(b, a->data, a->n);
-                } else {
-                        buf_printf(b, ",\"data_access_result\":%u", a->result);
-                }
-        } else if (a->data) {
-                buf_put_str(b, get ? ",\"data\":" : ",\"return\":{\"data\":");
-                put_value(b, a->data, a->n);
-                if (!get)
-                        buf_put_u8(b, '}');
-        } else if (get) {
-                buf_printf(b, ",\"data_access_result\":%u", a->result);
-        }
-        buf_put_u8(b, '}');
-}
+/* ---- notifications ---- */
 
 static void put_notification(struct buf *b, const struct apdu_notification *note)
 {
@@ -301,7 +177,7 @@ static void put_notification(struct buf *b, const struct apdu_notification *note
                 buf_put_str(b, "null");
         if (event) {
                 buf_put_str(b, ",\"attr\":");
-                put_attr(b, &note->attr);
+                decode_put_attr(b, &note->attr);
         }
         buf_put_u8(b, '}');
 }
@@ -313,8 +189,6 @@ void decode_describe(struct buf *b, const uint8_t *p, size_t n)
         struct acse_initiate initiate;
         struct acse_release release;
         struct apdu_exception exception;
-        struct apdu_response response;
-        struct apdu_request request;
 
         if (acse_associate_decode(p, n, &associate) == 0) {
                 put_associate(b, &associate);
@@ -325,16 +199,12 @@ void decode_describe(struct buf *b, const uint8_t *p, size_t n)
                 buf_put_u8(b, '}');
         } else if (acse_initiate_decode(p, n, &initiate) == 0) {
                 put_initiate(b, &initiate);
-        } else if (apdu_request_decode(p, n, &request) == 0) {
-                put_request(b, &request);
-        } else if (apdu_response_decode(p, n, &response) == 0) {
-                put_response(b, &response);
         } else if (apdu_exception_decode(p, n, &exception) == 0) {
                 buf_printf(b, "{\"pdu\":\"exception-response\",\"state\":%u,\"service\":%u}",
                            exception.state, exception.service);
         } else if (apdu_notification_decode(p, n, &note) == 0) {
                 put_notification(b, &note);
-        } else {
+        } else if (!decode_describe_service(b, p, n)) {
                 buf_put_str(b, "null");
         }
 }
@@ -346,8 +216,6 @@ static int why_refused(const uint8_t *p, size_t n)
         struct acse_initiate initiate;
         struct acse_release release;
         struct apdu_exception exception;
-        struct apdu_response response;
-        struct apdu_request request;
 
         switch (p[0]) {
         case APDU_AARQ:
@@ -359,20 +227,10 @@ static int why_refused(const uint8_t *p, size_t n)
         case APDU_INITIATE_REQUEST:
         case APDU_INITIATE_RESPONSE:
                 return acse_initiate_decode(p, n, &initiate);
-        case APDU_GET_REQUEST:
-        case APDU_SET_REQUEST:
-        case APDU_ACTION_REQUEST:
-                return apdu_request_decode(p, n, &request);
-        case APDU_GET_RESPONSE:
-        case APDU_SET_RESPONSE:
-        case APDU_ACTION_RESPONSE:
-                return apdu_response_decode(p, n, &response);
         case APDU_EXCEPTION:
                 return apdu_exception_decode(p, n, &exception);
-        case APDU_CONFIRMED_SERVICE_ERROR:
-                return n == 4 ? 0 : DLMS_E_APDU;
         default:
-                return DLMS_E_APDU;
+                return decode_refused_service(p, n);
         }
 }
 

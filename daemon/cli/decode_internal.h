@@ -43,6 +43,13 @@ void decode_put_object(struct decode *d, const struct dlms_object *o, bool named
 
 /* decode_apdu.c: a plain APDU in words, as a JSON object. */
 void decode_describe(struct buf *b, const uint8_t *p, size_t n);
+/* One A-XDR value as JSON. */
+void decode_put_value(struct buf *b, const uint8_t *p, size_t n);
+/* decode_services.c: false when it is none of an association's services. */
+bool decode_describe_service(struct buf *b, const uint8_t *p, size_t n);
+/* Why such an APDU is refused; 0 when it is not. */
+int decode_refused_service(const uint8_t *p, size_t n);
+void decode_put_attr(struct buf *b, const struct dlms_attr *a);
 /* The objects of an APDU that carries some. @framed: it came in a plain HDLC frame. */
 void decode_objects(struct decode *d, const uint8_t *p, size_t n, bool framed);
 

@@ -47,13 +47,15 @@ bool apdu_plausible(const uint8_t *p, size_t n)
         }
 }
 
-/* ---- requests ---- */
+/* ---- fields ---- */
 
 void apdu_put_attr(struct axdr_writer *w, const struct dlms_attr *attr)
 {
-        axdr_put_be16(w, attr->class_id);
-        axdr_put_raw(w, attr->obis.v, 6);
-        axdr_put_byte(w, (uint8_t)attr->id);
+        uint8_t b[9] = { (uint8_t)(attr->class_id >> 8), (uint8_t)attr->class_id };
+
+        memcpy(b + 2, attr->obis.v, 6);
+        b[8] = (uint8_t)attr->id;
+        axdr_put_raw(w, b, sizeof b);
 }
 
 void apdu_put_selection(struct axdr_writer *w, const struct dlms_selection *s)
@@ -67,62 +69,10 @@ void apdu_put_selection(struct axdr_writer *w, const struct dlms_selection *s)
         axdr_put_raw(w, s->params, s->n);
 }
 
-void apdu_put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t invoke)
+void apdu_put_octets(struct axdr_writer *w, const void *p, size_t n)
 {
-        uint8_t head[3] = { tag, kind, invoke };
-
-        axdr_put_raw(w, head, sizeof head);
-}
-
-void apdu_put_get(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                  const struct dlms_selection *selection)
-{
-        apdu_put_head(w, APDU_GET_REQUEST, APDU_NORMAL, invoke);
-        apdu_put_attr(w, attr);
-        apdu_put_selection(w, selection);
-}
-
-void apdu_put_get_next(struct axdr_writer *w, uint8_t invoke, uint32_t block)
-{
-        apdu_put_head(w, APDU_GET_REQUEST, APDU_BLOCK, invoke);
-        axdr_put_be32(w, block);
-}
-
-void apdu_put_get_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attrs,
-                       size_t n)
-{
-        apdu_put_head(w, APDU_GET_REQUEST, APDU_LIST, invoke);
         axdr_put_length(w, n);
-        for (size_t i = 0; i < n; i++) {
-                apdu_put_attr(w, &attrs[i]);
-                axdr_put_byte(w, 0);
-        }
-}
-
-void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                  const uint8_t *data, size_t n)
-{
-        apdu_put_head(w, APDU_SET_REQUEST, APDU_NORMAL, invoke);
-        apdu_put_attr(w, attr);
-        axdr_put_byte(w, 0);
-        axdr_put_raw(w, data, n);
-}
-
-void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
-                     const uint8_t *params, size_t n)
-{
-        apdu_put_head(w, APDU_ACTION_REQUEST, APDU_NORMAL, invoke);
-        apdu_put_attr(w, method);
-        axdr_put_byte(w, params != NULL);
-        if (params)
-                axdr_put_raw(w, params, n);
-}
-
-uint32_t apdu_take_be32(struct axdr_reader *r)
-{
-        const uint8_t *p = apdu_take(r, 4);
-
-        return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+        axdr_put_raw(w, p, n);
 }
 
 void apdu_take_attr(struct axdr_reader *r, struct dlms_attr *ret)
@@ -142,228 +92,67 @@ void apdu_take_selection(struct axdr_reader *r, struct dlms_selection *ret)
         if (apdu_take_byte(r) == 0 || r->error)
                 return;
         ret->selector = apdu_take_byte(r);
-        ret->params = r->p;
-        if (axdr_skip(r))
-                ret->n = (size_t)(r->p - ret->params);
+        apdu_take_value(r, &ret->params, &ret->n);
 }
 
-/* One whole A-XDR value up to the end. */
 void apdu_take_value(struct axdr_reader *r, const uint8_t **ret, size_t *ret_n)
 {
         const uint8_t *start = r->p;
 
-        if (!axdr_skip(r))
+        if (r->error || !axdr_skip(r))
                 return;
         *ret = start;
         *ret_n = (size_t)(r->p - start);
 }
 
-static int decode_get_request(struct axdr_reader *r, struct apdu_request *q)
+void apdu_take_octets(struct axdr_reader *r, const uint8_t **ret, size_t *ret_n)
 {
-        switch (q->kind) {
-        case APDU_NORMAL:
-                apdu_take_attr(r, &q->attr);
-                apdu_take_selection(r, &q->selection);
-                return apdu_finish(r);
-        case APDU_BLOCK:
-                q->block = apdu_take_be32(r);
-                return apdu_finish(r);
-        case APDU_LIST: {
-                struct dlms_selection selection;
-                struct dlms_attr attr;
+        size_t n;
 
-                if (!axdr_length(r, &q->count))
-                        return r->error;
-                q->data = r->p;
-                q->n = (size_t)(r->end - r->p);
-                for (size_t i = 0; i < q->count; i++)
-                        if (!apdu_list_next(r, &attr, &selection))
-                                return r->error;
-                return apdu_finish(r);
-        }
-        default:
-                return DLMS_E_APDU;
-        }
-}
-
-bool apdu_list_next(struct axdr_reader *r, struct dlms_attr *ret_attr,
-                    struct dlms_selection *ret_selection)
-{
-        apdu_take_attr(r, ret_attr);
-        apdu_take_selection(r, ret_selection);
-        return r->error == 0;
-}
-
-int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret)
-{
-        struct apdu_request q = { 0 };
-        struct axdr_reader r;
-        int e;
-
-        axdr_reader_init(&r, p, n);
-        q.tag = apdu_take_byte(&r);
-        q.kind = apdu_take_byte(&r);
-        q.invoke = apdu_take_byte(&r);
-        if (r.error)
-                return r.error;
-        switch (q.tag) {
-        case APDU_GET_REQUEST:
-                e = decode_get_request(&r, &q);
-                break;
-        case APDU_SET_REQUEST:
-                e = apdu_take_set_request(&r, &q);
-                break;
-        case APDU_ACTION_REQUEST:
-                e = apdu_take_action_request(&r, &q);
-                break;
-        default:
-                return DLMS_E_APDU;
-        }
-        if (!e)
-                *ret = q;
-        return e;
-}
-
-/* ---- responses ---- */
-
-/* Get-Data-Result: 0 and a value, or 1 and a result. */
-void apdu_take_data_result(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
-                           size_t *ret_n)
-{
-        uint8_t choice = apdu_take_byte(r);
-
-        *ret_data = NULL;
-        *ret_n = 0;
-        *ret_result = 0;
-        if (r->error)
+        if (!axdr_length(r, &n))
                 return;
-        if (choice == 0) {
-                apdu_take_value(r, ret_data, ret_n);
-        } else if (choice == 1) {
-                *ret_result = apdu_take_byte(r);
-                if (!r->error && *ret_result == 0)
-                        r->error = DLMS_E_APDU; /* "success" without data */
-        } else {
-                r->error = DLMS_E_APDU;
-        }
+        *ret = apdu_take(r, n);
+        *ret_n = *ret ? n : 0;
 }
 
-bool apdu_result_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
-                      size_t *ret_n)
+/* ---- kinds ---- */
+
+enum { WIRE_MAX = 6 };
+
+/* By tag, from GET request on: what the numbers 1 to 6 mean. */
+static const uint8_t kinds[APDU_ACTION_RESPONSE - APDU_GET_REQUEST + 1][WIRE_MAX] = {
+        { APDU_NORMAL, APDU_BLOCK, APDU_LIST },
+        { APDU_NORMAL, APDU_FIRST, APDU_BLOCK, APDU_LIST, APDU_LIST_FIRST },
+        { 0 }, /* event-notification */
+        { APDU_NORMAL, APDU_NEXT, APDU_LIST, APDU_FIRST, APDU_LIST_FIRST, APDU_BLOCK },
+        { APDU_NORMAL, APDU_BLOCK, APDU_LIST },
+        { APDU_NORMAL, APDU_NEXT, APDU_LAST, APDU_LIST_LAST, APDU_LIST },
+        { 0 },
+        { APDU_NORMAL, APDU_BLOCK, APDU_LIST, APDU_NEXT },
+};
+
+uint8_t apdu_kind_of(uint8_t tag, uint8_t wire)
 {
-        apdu_take_data_result(r, ret_result, ret_data, ret_n);
-        return r->error == 0;
+        return wire >= 1 && wire <= WIRE_MAX ? kinds[tag - APDU_GET_REQUEST][wire - 1] : 0;
 }
 
-static int decode_get_response(struct axdr_reader *r, struct apdu_response *a)
+uint8_t apdu_kind_wire(uint8_t tag, uint8_t kind)
 {
-        uint8_t choice;
+        const uint8_t *row = kinds[(tag - APDU_GET_REQUEST) & 7];
 
-        switch (a->kind) {
-        case APDU_NORMAL:
-                /* A widespread server library repeats the value of a clock behind it: the first
-                 * whole value counts, what follows is ignored. */
-                apdu_take_data_result(r, &a->result, &a->data, &a->n);
-                return r->error;
-        case APDU_BLOCK:
-                a->last = apdu_take_byte(r) != 0;
-                a->block = apdu_take_be32(r);
-                choice = apdu_take_byte(r);
-                if (r->error)
-                        return r->error;
-                if (choice == 1) {
-                        a->result = apdu_take_byte(r);
-                        return apdu_finish(r);
-                }
-                if (choice != 0)
-                        return DLMS_E_APDU;
-                if (axdr_length(r, &a->n))
-                        a->data = apdu_take(r, a->n);
-                return apdu_finish(r);
-        case APDU_LIST:
-                if (!axdr_length(r, &a->count))
-                        return r->error;
-                a->data = r->p;
-                a->n = (size_t)(r->end - r->p);
-                for (size_t i = 0; i < a->count; i++) {
-                        const uint8_t *data;
-                        uint8_t result;
-                        size_t n;
-
-                        if (!apdu_result_next(r, &result, &data, &n))
-                                return r->error;
-                }
-                return apdu_finish(r);
-        default:
-                return DLMS_E_APDU;
-        }
+        for (uint8_t i = 0; i < WIRE_MAX; i++)
+                if (kind != 0 && row[i] == kind)
+                        return (uint8_t)(i + 1);
+        return 0;
 }
 
-int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret)
+void apdu_put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t invoke)
 {
-        struct apdu_response a = { 0 };
-        struct axdr_reader r;
-        int e;
+        uint8_t head[3] = { tag, apdu_kind_wire(tag, kind), invoke };
 
-        axdr_reader_init(&r, p, n);
-        a.tag = apdu_take_byte(&r);
-        a.kind = apdu_take_byte(&r);
-        a.invoke = apdu_take_byte(&r);
-        if (r.error)
-                return r.error;
-        switch (a.tag) {
-        case APDU_GET_RESPONSE:
-                e = decode_get_response(&r, &a);
-                break;
-        case APDU_SET_RESPONSE:
-                e = apdu_take_set_response(&r, &a);
-                break;
-        case APDU_ACTION_RESPONSE:
-                e = apdu_take_action_response(&r, &a);
-                break;
-        default:
-                return DLMS_E_APDU;
-        }
-        if (!e)
-                *ret = a;
-        return e;
-}
-
-void apdu_put_get_result(struct axdr_writer *w, uint8_t invoke, uint8_t result)
-{
-        apdu_put_head(w, APDU_GET_RESPONSE, APDU_NORMAL, invoke);
-        axdr_put_byte(w, 1);
-        axdr_put_byte(w, result);
-}
-
-void apdu_put_get_data(struct axdr_writer *w, uint8_t invoke)
-{
-        apdu_put_head(w, APDU_GET_RESPONSE, APDU_NORMAL, invoke);
-        axdr_put_byte(w, 0);
-}
-
-void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32_t block,
-                        const uint8_t *data, size_t n)
-{
-        apdu_put_head(w, APDU_GET_RESPONSE, APDU_BLOCK, invoke);
-        axdr_put_byte(w, last);
-        axdr_put_be32(w, block);
-        axdr_put_byte(w, 0);
-        axdr_put_length(w, n);
-        axdr_put_raw(w, data, n);
-}
-
-void apdu_put_set_result(struct axdr_writer *w, uint8_t invoke, uint8_t result)
-{
-        apdu_put_head(w, APDU_SET_RESPONSE, APDU_NORMAL, invoke);
-        axdr_put_byte(w, result);
-}
-
-void apdu_put_action_result(struct axdr_writer *w, uint8_t invoke, uint8_t result,
-                            const uint8_t *data, size_t n)
-{
-        apdu_put_head(w, APDU_ACTION_RESPONSE, APDU_NORMAL, invoke);
-        apdu_put_action_answer(w, result, data, n);
+        if (head[1] == 0)
+                w->failed = true;
+        axdr_put_raw(w, head, sizeof head);
 }
 
 /* ---- exceptions ---- */
@@ -388,7 +177,7 @@ int apdu_exception_decode(const uint8_t *p, size_t n, struct apdu_exception *ret
 
 void apdu_put_exception(struct axdr_writer *w, uint8_t state, uint8_t service, uint32_t counter)
 {
-        apdu_put_head(w, APDU_EXCEPTION, state, service);
+        axdr_put_raw(w, (uint8_t[]){ APDU_EXCEPTION, state, service }, 3);
         if (service == APDU_EXC_COUNTER)
                 axdr_put_be32(w, counter);
 }
@@ -411,6 +200,68 @@ enum dlms_error apdu_exception_error(const struct apdu_exception *e)
                        : e->state == 2 ? DLMS_E_EXCEPTION_UNKNOWN
                                        : DLMS_E_EXCEPTION;
         }
+}
+
+/* ---- confirmed service errors ---- */
+
+int apdu_service_error_decode(const uint8_t *p, size_t n, struct apdu_service_error *ret)
+{
+        struct axdr_reader r;
+        const uint8_t *b;
+
+        axdr_reader_init(&r, p, n);
+        b = apdu_take(&r, 4);
+        if (!b)
+                return r.error;
+        if (b[0] != APDU_CONFIRMED_SERVICE_ERROR)
+                return DLMS_E_APDU;
+        *ret = (struct apdu_service_error){ b[1], b[2], b[3] };
+        return apdu_finish(&r);
+}
+
+void apdu_put_service_error(struct axdr_writer *w, const struct apdu_service_error *e)
+{
+        axdr_put_raw(w, (uint8_t[]){ APDU_CONFIRMED_SERVICE_ERROR, e->service, e->kind, e->reason },
+                     4);
+}
+
+enum { SERVICE_ERROR_KINDS = 10, SERVICE_ERROR_REASONS = 7 };
+
+const char *apdu_service_error_text(const struct apdu_service_error *e)
+{
+        static const char *const texts[SERVICE_ERROR_KINDS][SERVICE_ERROR_REASONS] = {
+                { "application: other reason", "application: time elapsed",
+                  "application: the meter's application cannot be reached",
+                  "application: invalid reference", "application: unsupported context",
+                  "application: provider communication error", "application: deciphering error" },
+                { "hardware: other reason", "hardware: memory not available",
+                  "hardware: processor not available", "hardware: mass storage not available",
+                  "hardware: other resource not available" },
+                { "state: other reason", "state: no DLMS context", "state: loading a data set",
+                  "state: no change possible", "state: not operable" },
+                { "service: other reason", "service: too long for the meter",
+                  "service: not supported" },
+                { "definition: other reason", "definition: object undefined",
+                  "definition: class of the object inconsistent",
+                  "definition: attribute inconsistent" },
+                { "access: other reason", "access: scope of access violated",
+                  "access: object access invalid", "access: hardware fault",
+                  "access: object not available" },
+                { "initiate: other reason", "initiate: DLMS version too low",
+                  "initiate: incompatible conformance", "initiate: PDU size too short",
+                  "initiate: refused by the meter" },
+                { "load: other reason", "load: primitive out of sequence", "load: not loadable",
+                  "load: data set size too large", "load: segment not awaited",
+                  "load: interpretation failed", "load: storage failed" },
+                { "data scope" },
+                { "task: other reason", "task: no remote control", "task: stopped",
+                  "task: running", "task: not usable" },
+        };
+        const char *text = NULL;
+
+        if (e->kind < SERVICE_ERROR_KINDS && e->reason < SERVICE_ERROR_REASONS)
+                text = texts[e->kind][e->reason];
+        return text ? text : "unknown reason";
 }
 
 /* ---- notifications ---- */
@@ -455,4 +306,20 @@ int apdu_notification_decode(const uint8_t *p, size_t n, struct apdu_notificatio
         note.n = (size_t)(r.end - r.p);
         *ret = note;
         return 0;
+}
+
+void apdu_put_notification(struct axdr_writer *w, const struct apdu_notification *note)
+{
+        axdr_put_byte(w, note->tag);
+        if (note->tag == APDU_DATA_NOTIFICATION)
+                axdr_put_be32(w, note->invoke);
+        else
+                axdr_put_byte(w, note->time != NULL);
+        if (note->time)
+                apdu_put_octets(w, note->time, 12);
+        else if (note->tag == APDU_DATA_NOTIFICATION)
+                axdr_put_byte(w, 0);
+        if (note->tag == APDU_EVENT_NOTIFICATION)
+                apdu_put_attr(w, &note->attr);
+        axdr_put_raw(w, note->body, note->n);
 }

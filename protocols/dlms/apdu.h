@@ -49,36 +49,29 @@ enum apdu_tag {
         APDU_GENERAL_BLOCK = 0xE0,
 };
 
-/* Second octet of GET, SET and ACTION. */
-enum apdu_kind { APDU_NORMAL = 1, APDU_BLOCK = 2, APDU_LIST = 3 };
-
-/* The kinds of SET and ACTION, which number theirs differently. */
-enum apdu_set_kind {
-        APDU_SET_FIRST_BLOCK = 2,
-        APDU_SET_BLOCK = 3,
-        APDU_SET_LIST = 4,
-        APDU_SET_LIST_FIRST_BLOCK = 5,
-};
-enum apdu_set_answer {
-        APDU_SET_BLOCK_TAKEN = 2,
-        APDU_SET_LAST_BLOCK = 3,
-        APDU_SET_LAST_BLOCK_LIST = 4,
-        APDU_SET_RESULTS = 5,
-};
-enum apdu_action_kind {
-        APDU_ACTION_NEXT = 2, /* more of the answer, please */
-        APDU_ACTION_LIST = 3,
-        APDU_ACTION_FIRST_BLOCK = 4,
-        APDU_ACTION_LIST_FIRST_BLOCK = 5,
-        APDU_ACTION_BLOCK = 6,
-};
-enum apdu_action_answer {
-        APDU_ACTION_ANSWER_BLOCK = 2,
-        APDU_ACTION_RESULTS = 3,
-        APDU_ACTION_BLOCK_TAKEN = 4,
+/*
+ * What the second octet of GET, SET and ACTION says. Each service numbers its kinds in its own way;
+ * these names are common to all. With block transfer a long value goes in numbered blocks of raw
+ * data: FIRST and LIST_FIRST open it, BLOCK goes on, NEXT acknowledges one and asks for the next,
+ * LAST and LIST_LAST answer the last one.
+ */
+enum apdu_kind {
+        APDU_NORMAL = 1,
+        APDU_BLOCK = 2, /* a block; of a GET request: next, .block is the one acknowledged */
+        APDU_LIST = 3,
+        APDU_FIRST = 4,      /* SET, ACTION request: descriptor and first block */
+        APDU_LIST_FIRST = 5, /* SET, ACTION request: descriptors and first block */
+        APDU_NEXT = 6,       /* SET, ACTION: .block acknowledged */
+        APDU_LAST = 7,       /* SET response to the last block */
+        APDU_LIST_LAST = 8,  /* the same with a result an item */
+        APDU_N_KINDS
 };
 
 enum { APDU_INVOKE_CONFIRMED = 0x40, APDU_INVOKE_PRIORITY = 0x80 };
+
+/* The three bytes every GET, SET and ACTION begins with; w->failed when the service has no such
+ * kind. */
+void apdu_put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t invoke);
 
 /* Whether the bytes start like an APDU and hold together: tells a right key from a wrong one. */
 bool apdu_plausible(const uint8_t *p, size_t n);
@@ -91,16 +84,15 @@ struct apdu_request {
         uint8_t invoke; /* invoke-id-and-priority as sent */
         struct dlms_attr attr;
         struct dlms_selection selection;
-        uint32_t block; /* of the block; GET and ACTION next: the one acknowledged */
-        bool last;      /* of the blocks */
-        /* SET value, ACTION parameters (NULL = none), raw bytes of a block; GET list: items. */
+        bool last;      /* a block: the last one */
+        uint32_t block; /* a block's number; GET next, NEXT: the one acknowledged */
+        /* SET value, ACTION parameters (NULL = none), LIST: the values one behind the other (GET:
+         * the items), a block: its raw data. */
         const uint8_t *data;
         size_t n;
-        size_t count; /* LIST: items */
-        /* SET and ACTION list: the attributes or methods; their values are in data, one after the
-         * other (kind LIST) or with their count before them in the blocks. */
-        const uint8_t *items;
-        size_t items_n;
+        const uint8_t *items; /* LIST, LIST_FIRST: the descriptors */
+        size_t items_len;
+        size_t count; /* of items */
 };
 
 void apdu_put_get(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
@@ -112,42 +104,43 @@ void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr 
                   const uint8_t *data, size_t n);
 void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
                      const uint8_t *params, size_t n);
+/* Any request; the inverse of apdu_request_decode(). A kind the service has not: w->failed. */
+void apdu_put_request(struct axdr_writer *w, const struct apdu_request *q);
+/* Descriptor of an item of a list: attribute with selection, or method (@service ACTION). */
+void apdu_put_descriptor(struct axdr_writer *w, enum dlms_service service,
+                         const struct dlms_attr *attr, const struct dlms_selection *selection);
 
-/* In blocks: @attr only with the first one, else NULL. */
-void apdu_put_set_block(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                        bool last, uint32_t block, const uint8_t *data, size_t n);
-void apdu_put_action_block(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
-                           bool last, uint32_t block, const uint8_t *data, size_t n);
-void apdu_put_action_next(struct axdr_writer *w, uint8_t invoke, uint32_t block);
-/* @values: one A-XDR value an attribute, n_values bytes in all; of methods null-data = none. */
-void apdu_put_set_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attrs,
-                       size_t n, const uint8_t *values, size_t n_values);
-void apdu_put_action_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *methods,
-                          size_t n, const uint8_t *values, size_t n_values);
-
-/* 0 or DLMS_E_*. Requests of kinds this core does not serve: DLMS_E_APDU. */
+/* 0 or DLMS_E_*. */
 int apdu_request_decode(const uint8_t *p, size_t n, struct apdu_request *ret);
-/* The next attribute of a get-request-with-list; @r over request.data. */
+/* The next attribute of a GET or SET with list; @r over request.items. */
 bool apdu_list_next(struct axdr_reader *r, struct dlms_attr *ret_attr,
                     struct dlms_selection *ret_selection);
-/* The same of an action-request-with-list; @r over request.items. */
+/* The next method of an ACTION with list. */
 bool apdu_method_next(struct axdr_reader *r, struct dlms_attr *ret);
+/* The next value of a SET or ACTION with list; @r over request.data. */
+bool apdu_value_next(struct axdr_reader *r, const uint8_t **ret_data, size_t *ret_n);
 
 /* ---- responses ---- */
 
 struct apdu_response {
         uint8_t tag, kind, invoke;
-        uint8_t result;      /* data-access-result or action-result; 0 = success */
-        bool last;           /* BLOCK */
-        uint32_t block;      /* of a block, or of the one taken */
-        const uint8_t *data; /* A-XDR value, raw block, or the items of a LIST; NULL = none */
+        uint8_t result; /* data-access-result or action-result; 0 = success */
+        bool last;      /* BLOCK */
+        uint32_t block;
+        /* A-XDR value, raw block, or the items of a LIST (SET: a result a byte); NULL = none */
+        const uint8_t *data;
         size_t n;
-        size_t count; /* LIST */
+        size_t count; /* LIST, LIST_LAST */
 };
 
 int apdu_response_decode(const uint8_t *p, size_t n, struct apdu_response *ret);
+/* Any response; the inverse of apdu_response_decode(). */
+void apdu_put_response(struct axdr_writer *w, const struct apdu_response *a);
 /* The next item of a get-response-with-list; *@ret_data NULL when the result is not 0. */
 bool apdu_result_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
+                      size_t *ret_n);
+/* The next item of an action-response-with-list; *@ret_data NULL = without return parameters. */
+bool apdu_action_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
                       size_t *ret_n);
 
 void apdu_put_get_result(struct axdr_writer *w, uint8_t invoke, uint8_t result);
@@ -158,20 +151,6 @@ void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32
 void apdu_put_set_result(struct axdr_writer *w, uint8_t invoke, uint8_t result);
 void apdu_put_action_result(struct axdr_writer *w, uint8_t invoke, uint8_t result,
                             const uint8_t *data, size_t n);
-
-void apdu_put_set_block_taken(struct axdr_writer *w, uint8_t invoke, uint32_t block);
-void apdu_put_set_last_block(struct axdr_writer *w, uint8_t invoke, uint8_t result, uint32_t block);
-/* @block 0: the request came in one piece. */
-void apdu_put_set_results(struct axdr_writer *w, uint8_t invoke, const uint8_t *results, size_t n,
-                          uint32_t block);
-void apdu_put_action_block_taken(struct axdr_writer *w, uint8_t invoke, uint32_t block);
-void apdu_put_action_answer_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32_t block,
-                                  const uint8_t *data, size_t n);
-/* One answer inside an action-response: what follows the invoke-id of a normal one, an item of a
- * list, the bytes of all blocks of an answer together. */
-void apdu_put_action_answer(struct axdr_writer *w, uint8_t result, const uint8_t *data, size_t n);
-bool apdu_action_answer_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
-                             size_t *ret_n);
 
 /* ---- exceptions ---- */
 
@@ -195,6 +174,19 @@ void apdu_put_exception(struct axdr_writer *w, uint8_t state, uint8_t service, u
 /* The error that names it. */
 enum dlms_error apdu_exception_error(const struct apdu_exception *e);
 
+/* confirmed-service-error: which service failed, and a reason of a kind (application-reference,
+ * hardware-resource, vde-state-error, service, definition, access, initiate, ...). */
+struct apdu_service_error {
+        uint8_t service; /* 1 initiate, 5 read, 6 write, ... */
+        uint8_t kind;    /* 0 application-reference ... 9 task */
+        uint8_t reason;
+};
+
+int apdu_service_error_decode(const uint8_t *p, size_t n, struct apdu_service_error *ret);
+void apdu_put_service_error(struct axdr_writer *w, const struct apdu_service_error *e);
+/* "access: object-undefined"; never NULL. */
+const char *apdu_service_error_text(const struct apdu_service_error *e);
+
 /* ---- notifications ---- */
 
 struct apdu_notification {
@@ -207,6 +199,8 @@ struct apdu_notification {
 };
 
 int apdu_notification_decode(const uint8_t *p, size_t n, struct apdu_notification *ret);
+/* The inverse, but for the tag some meters put before the time. */
+void apdu_put_notification(struct axdr_writer *w, const struct apdu_notification *note);
 
 /* ---- general block transfer ---- */
 
@@ -219,6 +213,9 @@ struct apdu_block {
 };
 
 int apdu_block_decode(const uint8_t *p, size_t n, struct apdu_block *ret);
+void apdu_put_block(struct axdr_writer *w, const struct apdu_block *b);
+/* Bytes before and around the data of a block. */
+enum { APDU_BLOCK_HEAD_MAX = 1 + 1 + 2 + 2 + 3 };
 
 /* ---- the envelope of ciphered APDUs ---- */
 

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Between the apdu*.c files and envelope.c. */
+/* Between apdu.c, requests.c, responses.c, access.c, short_name.c and envelope.c. */
 
 #include "apdu.h"
 
@@ -25,6 +25,20 @@ static inline uint8_t apdu_take_byte(struct axdr_reader *r)
         return p ? *p : 0;
 }
 
+static inline uint16_t apdu_take_be16(struct axdr_reader *r)
+{
+        const uint8_t *p = apdu_take(r, 2);
+
+        return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+}
+
+static inline uint32_t apdu_take_be32(struct axdr_reader *r)
+{
+        const uint8_t *p = apdu_take(r, 4);
+
+        return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+}
+
 static inline int apdu_finish(struct axdr_reader *r)
 {
         if (r->error)
@@ -32,23 +46,19 @@ static inline int apdu_finish(struct axdr_reader *r)
         return r->p == r->end ? 0 : DLMS_E_TRAILING;
 }
 
-/* ---- apdu.c: pieces several services share ---- */
-
-void apdu_put_head(struct axdr_writer *w, uint8_t tag, uint8_t kind, uint8_t invoke);
-void apdu_put_attr(struct axdr_writer *w, const struct dlms_attr *attr);
-void apdu_put_selection(struct axdr_writer *w, const struct dlms_selection *s);
-uint32_t apdu_take_be32(struct axdr_reader *r);
+/* Nine bytes: class, OBIS code, attribute or method. */
 void apdu_take_attr(struct axdr_reader *r, struct dlms_attr *ret);
+/* Optional access-selection: a flag before it. */
 void apdu_take_selection(struct axdr_reader *r, struct dlms_selection *ret);
 /* One whole A-XDR value. */
 void apdu_take_value(struct axdr_reader *r, const uint8_t **ret, size_t *ret_n);
-/* Get-Data-Result: a value, or a result other than success. */
-void apdu_take_data_result(struct axdr_reader *r, uint8_t *ret_result, const uint8_t **ret_data,
-                           size_t *ret_n);
+/* An octet-string without tag: its length and bytes. */
+void apdu_take_octets(struct axdr_reader *r, const uint8_t **ret, size_t *ret_n);
 
-/* ---- apdu_long.c: what follows tag, kind and invoke-id; 0 or DLMS_E_* ---- */
+void apdu_put_attr(struct axdr_writer *w, const struct dlms_attr *attr);
+void apdu_put_selection(struct axdr_writer *w, const struct dlms_selection *s);
+void apdu_put_octets(struct axdr_writer *w, const void *p, size_t n);
 
-int apdu_take_set_request(struct axdr_reader *r, struct apdu_request *q);
-int apdu_take_action_request(struct axdr_reader *r, struct apdu_request *q);
-int apdu_take_set_response(struct axdr_reader *r, struct apdu_response *a);
-int apdu_take_action_response(struct axdr_reader *r, struct apdu_response *a);
+/* The kind the second octet @wire of @tag stands for, 0 = none; and back. */
+uint8_t apdu_kind_of(uint8_t tag, uint8_t wire);
+uint8_t apdu_kind_wire(uint8_t tag, uint8_t kind);

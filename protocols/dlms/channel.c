@@ -37,6 +37,16 @@ static enum channel_event fail(struct dlms_channel *c, enum dlms_error error)
         return CHANNEL_ERROR;
 }
 
+/* Whether a logical device of this address is behind the link. */
+static bool is_device(const struct dlms_channel *c, uint16_t sap)
+{
+        bool known = sap == c->server_sap;
+
+        for (size_t i = 0; c->server && i < c->n_saps; i++)
+                known |= sap == c->saps[i];
+        return known;
+}
+
 static enum channel_event take_header(struct dlms_channel *c)
 {
         uint16_t src, dst, length;
@@ -45,8 +55,9 @@ static enum channel_event take_header(struct dlms_channel *c)
         if (e)
                 return fail(c, (enum dlms_error)e);
         if (c->server) {
-                if (dst != c->server_sap)
+                if (!is_device(c, dst))
                         return fail(c, DLMS_E_WRAPPER_ADDRESS);
+                c->server_sap = dst;
                 c->client_sap = src;
         } else if (src != c->server_sap || dst != c->client_sap) {
                 return fail(c, DLMS_E_WRAPPER_ADDRESS);
@@ -112,6 +123,25 @@ static void put_rr(struct dlms_channel *c)
         put_frame(c, (uint8_t)(c->vr << 5 | HDLC_POLL_FINAL | HDLC_RR), false, NULL, 0);
 }
 
+void channel_yield(struct dlms_channel *c)
+{
+        if (c->framing == DLMS_FRAMING_HDLC && c->connected)
+                put_rr(c);
+}
+
+static void put_dm(struct dlms_channel *c)
+{
+        put_frame(c, HDLC_DM | HDLC_POLL_FINAL, false, NULL, 0);
+}
+
+/* Frame reject: the control field refused, where we are, and why (ISO/IEC 13239 5.5.3.4.2). */
+static void put_frmr(struct dlms_channel *c, uint8_t control, uint8_t why)
+{
+        uint8_t info[3] = { control, (uint8_t)(c->vr << 5 | c->vs << 1), why };
+
+        put_frame(c, HDLC_FRMR | HDLC_POLL_FINAL, false, info, sizeof info);
+}
+
 /* Sends segments from the first not sent yet, as many as window and buffer take; the last one of
  * the burst hands the turn to the peer. */
 static void put_burst(struct dlms_channel *c)
@@ -169,7 +199,8 @@ void channel_connect(struct dlms_channel *c)
         uint8_t info[32];
 
         c->connected = false;
-        put_frame(c, HDLC_SNRM | HDLC_POLL_FINAL, false, info, hdlc_params_write(&c->params, info));
+        put_frame(c, HDLC_SNRM | HDLC_POLL_FINAL, false, info,
+                  hdlc_params_write(&c->proposed, info));
 }
 
 void channel_disconnect(struct dlms_channel *c)
@@ -182,7 +213,7 @@ bool channel_repeat(struct dlms_channel *c)
         if (c->framing != DLMS_FRAMING_HDLC)
                 return false;
         c->frame_len = 0;
-        if (c->va != c->vs) {
+        if (c->va != c->vs && !c->peer_busy) {
                 c->vs = c->va;
                 put_burst(c);
         } else {
@@ -211,6 +242,7 @@ static void restart(struct dlms_channel *c)
 {
         c->vs = c->va = c->vr = 0;
         c->apdu_len = c->tx_len = c->tx_acked = 0;
+        c->peer_busy = c->unnumbered = false;
         c->connected = true;
 }
 
@@ -226,10 +258,11 @@ static int negotiate(struct dlms_channel *c, const struct hdlc_frame *f)
 
         if (hdlc_params_read(f->info, f->info_len, &peer))
                 return DLMS_E_HDLC_FORMAT;
-        c->params.info_tx = least(c->params.info_tx, peer.info_rx);
-        c->params.info_rx = least(c->params.info_rx, peer.info_tx);
-        c->params.window_tx = (uint8_t)least(c->params.window_tx, peer.window_rx);
-        c->params.window_rx = (uint8_t)least(c->params.window_rx, peer.window_tx);
+        /* From what was proposed, not from what an earlier connection got. */
+        c->params.info_tx = least(c->proposed.info_tx, peer.info_rx);
+        c->params.info_rx = least(c->proposed.info_rx, peer.info_tx);
+        c->params.window_tx = (uint8_t)least(c->proposed.window_tx, peer.window_rx);
+        c->params.window_rx = (uint8_t)least(c->proposed.window_rx, peer.window_tx);
         return 0;
 }
 
@@ -242,11 +275,13 @@ static bool is_mine(struct dlms_channel *c, const struct hdlc_frame *f)
         hdlc_address_split(c->server ? f->src : f->dst, c->server ? f->src_size : f->dst_size,
                            &client, &lower);
         hdlc_address_split(server, size, &upper, &lower);
-        if (upper != c->server_sap)
+        /* Another device behind the same link is called by an SNRM of its own. */
+        if (upper != c->server_sap &&
+            ((f->control & ~HDLC_POLL_FINAL) != HDLC_SNRM || !is_device(c, upper)))
                 return false;
         if (!c->server)
                 return client == c->client_sap && (size == 1 || lower == c->physical);
-        if (c->connected)
+        if (c->connected && (f->control & ~HDLC_POLL_FINAL) != HDLC_SNRM)
                 return client == c->client_sap;
         return size == 1 || c->physical == 0 || lower == c->physical;
 }
@@ -262,11 +297,43 @@ static enum channel_event on_snrm(struct dlms_channel *c, const struct hdlc_fram
                 return CHANNEL_NOTHING;
         }
         hdlc_address_split(f->src, f->src_size, &c->client_sap, &unused);
-        hdlc_address_split(f->dst, f->dst_size, &unused, &c->physical);
+        hdlc_address_split(f->dst, f->dst_size, &c->server_sap, &c->physical);
         c->server_size = f->dst_size;
         restart(c);
         put_frame(c, HDLC_UA | HDLC_POLL_FINAL, false, info, hdlc_params_write(&c->params, info));
         return CHANNEL_CONNECTED;
+}
+
+/* Why a frame is rejected: the control field is unknown, or N(R) makes no sense. */
+enum { FRMR_CONTROL = 0x01, FRMR_NUMBER = 0x08 };
+
+/* A push in UI frames. The LLC header is on the first one of a series only; a meter that pushes
+ * general blocks, each in a frame of its own, leaves it out from the second one on. */
+static enum channel_event on_unnumbered_information(struct dlms_channel *c,
+                                                    const struct hdlc_frame *f)
+{
+        const uint8_t *p = f->info;
+        size_t n = f->info_len;
+
+        if (c->apdu_len > 0 && !c->unnumbered)
+                return CHANNEL_NOTHING; /* in the middle of an answer */
+        if (c->apdu_len == 0 && n > LLC_SIZE && p[0] == llc_response[0] &&
+            (p[1] == llc_response[1] || p[1] == llc_command[1]) && p[2] == 0) {
+                p += LLC_SIZE;
+                n -= LLC_SIZE;
+        }
+        if (n == 0 || n > c->apdu_cap - c->apdu_len) {
+                c->apdu_len = 0;
+                c->unnumbered = false;
+                return CHANNEL_NOTHING;
+        }
+        memcpy(c->apdu + c->apdu_len, p, n);
+        c->apdu_len += n;
+        c->unnumbered = f->segmented;
+        if (f->segmented)
+                return CHANNEL_NOTHING;
+        c->whole = true;
+        return CHANNEL_NOTIFICATION;
 }
 
 static enum channel_event on_unnumbered(struct dlms_channel *c, const struct hdlc_frame *f)
@@ -277,8 +344,10 @@ static enum channel_event on_unnumbered(struct dlms_channel *c, const struct hdl
         case HDLC_DISC:
                 if (!c->server)
                         return CHANNEL_NOTHING;
-                put_frame(c, c->connected ? HDLC_UA | HDLC_POLL_FINAL : HDLC_DM | HDLC_POLL_FINAL,
-                          false, NULL, 0);
+                if (c->connected)
+                        put_frame(c, HDLC_UA | HDLC_POLL_FINAL, false, NULL, 0);
+                else
+                        put_dm(c);
                 c->connected = false;
                 return CHANNEL_DISCONNECTED;
         case HDLC_UA:
@@ -295,30 +364,41 @@ static enum channel_event on_unnumbered(struct dlms_channel *c, const struct hdl
         case HDLC_FRMR:
                 return CHANNEL_REJECTED;
         case HDLC_UI:
-                if (c->server || f->segmented || f->info_len <= LLC_SIZE ||
-                    f->info_len - LLC_SIZE > c->apdu_cap || c->apdu_len > 0)
-                        return CHANNEL_NOTHING;
-                c->apdu_len = f->info_len - LLC_SIZE;
-                memcpy(c->apdu, f->info + LLC_SIZE, c->apdu_len);
-                c->whole = true;
-                return CHANNEL_NOTIFICATION;
+                return c->server ? CHANNEL_NOTHING : on_unnumbered_information(c, f);
         default:
+                if (c->server && c->connected && f->control & HDLC_POLL_FINAL)
+                        put_frmr(c, f->control, FRMR_CONTROL);
                 return CHANNEL_NOTHING;
         }
 }
 
 static enum channel_event on_supervisory(struct dlms_channel *c, const struct hdlc_frame *f)
 {
-        if (!c->connected || !acknowledge(c, f->control >> 5))
+        bool turn = f->control & HDLC_POLL_FINAL;
+
+        if (!c->connected) {
+                if (c->server && turn)
+                        put_dm(c);
                 return CHANNEL_NOTHING;
-        if (!(f->control & HDLC_POLL_FINAL) || (f->control & 0x0F) == HDLC_RNR)
+        }
+        if (!acknowledge(c, f->control >> 5)) {
+                if (c->server && turn)
+                        put_frmr(c, f->control, FRMR_NUMBER);
                 return CHANNEL_NOTHING;
-        /* The turn is ours: repeat what the peer lacks, else go on. */
+        }
+        c->peer_busy = (f->control & 0x0F) == HDLC_RNR;
+        if (!turn)
+                return CHANNEL_NOTHING;
+        if (c->peer_busy) {
+                if (c->server)
+                        put_rr(c);
+                return CHANNEL_NOTHING;
+        }
+        /* RR or REJ, the turn is ours: repeat what the peer lacks, else go on. */
         c->vs = c->va;
-        if (c->tx_acked < c->tx_len)
-                put_burst(c);
-        else if (c->server)
-                put_rr(c);
+        if (c->tx_acked == c->tx_len)
+                return CHANNEL_POLL;
+        put_burst(c);
         return CHANNEL_NOTHING;
 }
 
@@ -351,7 +431,7 @@ static enum channel_event on_information(struct dlms_channel *c, const struct hd
 
         if (!c->connected) {
                 if (c->server)
-                        put_frame(c, HDLC_DM | HDLC_POLL_FINAL, false, NULL, 0);
+                        put_dm(c);
                 return CHANNEL_NOTHING;
         }
         if (ns != c->vr) {
@@ -368,7 +448,12 @@ static enum channel_event on_information(struct dlms_channel *c, const struct hd
                 return CHANNEL_NOTHING;
         }
         acknowledge(c, f->control >> 5);
+        c->peer_busy = false;
         c->vr = (c->vr + 1) & 7;
+        if (c->unnumbered) { /* a push that broke off */
+                c->unnumbered = false;
+                c->apdu_len = 0;
+        }
         e = append(c, f);
         if (e != CHANNEL_NOTHING)
                 return e;

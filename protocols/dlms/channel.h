@@ -20,6 +20,7 @@ enum channel_event {
         CHANNEL_APDU,         /* channel->apdu holds a whole APDU, until the next recv */
         CHANNEL_NOTIFICATION, /* the same, from an HDLC UI frame */
         CHANNEL_CONNECTED,    /* server: SNRM taken, UA queued; client: UA arrived */
+        CHANNEL_POLL,         /* HDLC: the peer has all we sent and gave us the turn */
         CHANNEL_DISCONNECTED, /* server: DISC; client: DM */
         CHANNEL_REJECTED,     /* FRMR */
         CHANNEL_ERROR,        /* channel->error: the stream cannot go on */
@@ -28,9 +29,14 @@ enum channel_event {
 struct dlms_channel {
         enum dlms_framing framing;
         bool server, connected, whole;
+        bool peer_busy;       /* its last word was RNR */
+        bool unnumbered;      /* apdu is being joined from UI frames */
         uint16_t client_sap, server_sap, physical; /* physical 0: any, at the server */
         uint8_t server_size;                       /* bytes of the server's HDLC address */
-        struct hdlc_params params; /* proposed, then granted; as seen from this end */
+        const uint16_t *saps;        /* server: further logical devices; borrowed */
+        size_t n_saps;
+        struct hdlc_params proposed; /* by this end */
+        struct hdlc_params params;   /* granted, as seen from this end */
         uint8_t vs, va, vr;        /* next to send, oldest not acknowledged, next expected */
         enum dlms_error error;     /* last damaged frame, or why the stream ended */
         uint8_t *apdu, *tx, *out;  /* lent */
@@ -49,6 +55,8 @@ void channel_send(struct dlms_channel *c, size_t n);
 /* Client: SNRM and DISC. */
 void channel_connect(struct dlms_channel *c);
 void channel_disconnect(struct dlms_channel *c);
+/* HDLC: hands the turn back without an APDU (RR). Nothing over the wrapper. */
+void channel_yield(struct dlms_channel *c);
 /* Client, after a timeout: sends again what was not answered. False when it cannot (wrapper). */
 bool channel_repeat(struct dlms_channel *c);
 

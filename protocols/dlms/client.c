@@ -24,6 +24,9 @@ static const struct {
         [DLMS_CLIENT_GETTING] = { "getting", APDU_GET_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
         [DLMS_CLIENT_SETTING] = { "setting", APDU_SET_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
         [DLMS_CLIENT_ACTING] = { "acting", APDU_ACTION_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
+        [DLMS_CLIENT_ACCESSING] = { "accessing", APDU_ACCESS_RESPONSE, true,
+                                    DLMS_E_TIMEOUT_REQUEST },
+        [DLMS_CLIENT_READING] = { "reading", APDU_READ_RESPONSE, true, DLMS_E_TIMEOUT_REQUEST },
         [DLMS_CLIENT_RELEASING] = { "releasing", APDU_RLRE, true, DLMS_E_OK },
         [DLMS_CLIENT_DISCONNECTING] = { "disconnecting", 0, true, DLMS_E_OK },
         [DLMS_CLIENT_CLOSED] = { "closed", 0, false, DLMS_E_OK },
@@ -113,6 +116,8 @@ static bool settings_good(struct dlms_client *c)
         if (cfg->window_tx > 7 || cfg->window_rx > 7 || cfg->address_size == 3 ||
             cfg->address_size > 4)
                 return false;
+        if (cfg->gbt_window > GBT_WINDOW_MAX || (cfg->gbt_window > 0 && !cfg->scratch))
+                return false;
         return cfg->scratch || cfg->scratch_size == 0;
 }
 
@@ -127,16 +132,17 @@ static void init_channel(struct dlms_client *c)
         ch->physical = cfg->physical;
         ch->server_size = cfg->address_size ? cfg->address_size
                                             : hdlc_address_size(cfg->server_sap, cfg->physical);
-        ch->params = (struct hdlc_params){
+        ch->proposed = (struct hdlc_params){
                 .info_tx = cfg->max_info_tx ? cfg->max_info_tx : HDLC_INFO_DEFAULT,
                 .info_rx = cfg->max_info_rx ? cfg->max_info_rx : 1024,
                 .window_tx = cfg->window_tx ? cfg->window_tx : 1,
                 .window_rx = cfg->window_rx ? cfg->window_rx : 7,
         };
-        if (ch->params.info_tx > 1024)
-                ch->params.info_tx = 1024;
-        if (ch->params.info_rx > HDLC_INFO_MAX)
-                ch->params.info_rx = HDLC_INFO_MAX;
+        if (ch->proposed.info_tx > 1024)
+                ch->proposed.info_tx = 1024;
+        if (ch->proposed.info_rx > HDLC_INFO_MAX)
+                ch->proposed.info_rx = HDLC_INFO_MAX;
+        ch->params = ch->proposed;
         ch->apdu = c->apdu;
         ch->apdu_cap = sizeof c->apdu;
         ch->tx = c->tx;
@@ -205,14 +211,6 @@ struct axdr_writer client_begin(struct dlms_client *c)
         return axdr_writer_of(w.p + ROOM, w.cap - ROOM - DLMS_TAG_SIZE);
 }
 
-size_t client_overhead(struct dlms_client *c)
-{
-        enum { LENGTH_CODES = 6 }; /* of a long text over those of none */
-        struct dlms_end end = client_end(c);
-
-        return client_is_ciphered(c) ? dlms_seal_size(&end, 0) + LENGTH_CODES : 0;
-}
-
 int client_send(struct dlms_client *c, struct axdr_writer *w)
 {
         struct dlms_end end = client_end(c);
@@ -254,18 +252,6 @@ int dlms_client_open(struct dlms_client *c, int64_t now_ms)
         return e;
 }
 
-/* Begins a request: its invoke-id-and-priority, and a clean slate for the reply. */
-uint8_t client_begin_request(struct dlms_client *c)
-{
-        c->invoke_id = c->invoke_id >= 15 ? 1 : (uint8_t)(c->invoke_id + 1);
-        c->block = 1;
-        c->answer_block = 0;
-        c->scratch_len = 0;
-        c->list = false;
-        c->put = NULL;
-        return APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id;
-}
-
 int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
                         int64_t now_ms)
 {
@@ -274,45 +260,6 @@ int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_
         if (!e)
                 client_enter(c, next, now_ms);
         return e;
-}
-
-/* Commands wait until everything the last one brought is fetched. */
-bool client_ready(const struct dlms_client *c)
-{
-        return c->state == DLMS_CLIENT_READY && c->event.type == DLMS_EV_NONE &&
-               c->list_at == c->list_n && c->channel.out_len == 0;
-}
-
-int dlms_client_get(struct dlms_client *c, const struct dlms_attr *attr,
-                    const struct dlms_selection *selection, int64_t now_ms)
-{
-        struct axdr_writer w;
-
-        if (!client_ready(c))
-                return DLMS_E_BUSY;
-        w = client_begin(c);
-        apdu_put_get(&w, client_begin_request(c), attr, selection);
-        return client_send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
-}
-
-int dlms_client_get_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
-                         int64_t now_ms)
-{
-        struct axdr_writer w;
-        uint8_t invoke;
-
-        if (!client_ready(c))
-                return DLMS_E_BUSY;
-        if (n == 0 || n > DLMS_CLIENT_LIST_MAX)
-                return DLMS_E_ARGUMENT;
-        if (!(c->conformance & DLMS_CONF_MULTIPLE_REFERENCES))
-                return DLMS_E_CONFORMANCE;
-        w = client_begin(c);
-        invoke = client_begin_request(c);
-        c->list = true;
-        c->list_at = c->list_n = 0;
-        apdu_put_get_list(&w, invoke, attrs, n);
-        return client_send_request(c, &w, DLMS_CLIENT_GETTING, now_ms);
 }
 
 static void hang_up(struct dlms_client *c, int64_t now_ms)
@@ -349,6 +296,8 @@ int dlms_client_close(struct dlms_client *c, int64_t now_ms)
         case DLMS_CLIENT_GETTING:
         case DLMS_CLIENT_SETTING:
         case DLMS_CLIENT_ACTING:
+        case DLMS_CLIENT_ACCESSING:
+        case DLMS_CLIENT_READING:
         case DLMS_CLIENT_N_STATES:
                 break;
         }
@@ -362,12 +311,37 @@ int dlms_client_close(struct dlms_client *c, int64_t now_ms)
 
 static bool is_notification(uint8_t tag)
 {
-        return tag == APDU_DATA_NOTIFICATION || tag == APDU_EVENT_NOTIFICATION;
+        return tag == APDU_DATA_NOTIFICATION || tag == APDU_EVENT_NOTIFICATION ||
+               tag == APDU_INFORMATION_REPORT;
+}
+
+static int on_plain(struct dlms_client *c, uint8_t *p, size_t n, int64_t now_ms)
+{
+        uint8_t expects = states[c->state].expects;
+
+        if (is_notification(p[0])) {
+                client_emit(c, &(struct dlms_event){
+                                       .type = DLMS_EV_NOTIFICATION, .data = p, .len = n });
+                return 0;
+        }
+        if (p[0] == APDU_EXCEPTION)
+                return client_on_exception(c, p, n, now_ms);
+        if (p[0] == APDU_CONFIRMED_SERVICE_ERROR)
+                return client_on_service_error(c, p, n, now_ms);
+        if (c->state == DLMS_CLIENT_AUTHENTICATING && c->cfg.short_names)
+                expects = APDU_READ_RESPONSE;
+        if (expects == 0 || p[0] != expects)
+                return DLMS_E_UNEXPECTED;
+        /* An answer in one piece ends a transfer in which all of ours was said. */
+        c->gbt_active = false;
+        if (c->state == DLMS_CLIENT_AUTHENTICATING)
+                return client_on_pass4(c, p, n, now_ms);
+        return client_on_response(c, p, n, now_ms);
 }
 
 static int on_apdu(struct dlms_client *c, uint8_t *p, size_t n, int64_t now_ms)
 {
-        uint8_t expects = states[c->state].expects;
+        bool whole = false;
         int e;
 
         if (c->state == DLMS_CLIENT_RELEASING) {
@@ -375,28 +349,19 @@ static int on_apdu(struct dlms_client *c, uint8_t *p, size_t n, int64_t now_ms)
                 hang_up(c, now_ms);
                 return 0;
         }
-        if (expects == APDU_AARE && p[0] == APDU_AARE)
+        if (states[c->state].expects == APDU_AARE && p[0] == APDU_AARE)
                 return client_on_aare(c, p, n, now_ms);
+        if (p[0] == APDU_GENERAL_BLOCK) {
+                e = client_on_gbt(c, p, n, now_ms, &whole);
+                if (e || !whole)
+                        return e;
+                p = c->gbt.rx;
+                n = c->gbt.rx_len;
+                if (n == 0)
+                        return DLMS_E_TRUNCATED;
+        }
         e = client_open_apdu(c, p, n, &p, &n);
-        if (e)
-                return e;
-        if (is_notification(p[0])) {
-                client_emit(c, &(struct dlms_event){
-                                       .type = DLMS_EV_NOTIFICATION, .data = p, .len = n });
-                return 0;
-        }
-        if (p[0] == APDU_EXCEPTION)
-                return client_on_exception(c, p, n);
-        if (p[0] == APDU_CONFIRMED_SERVICE_ERROR) {
-                c->failed_detail = n > 3 ? p[3] : 0;
-                return c->state == DLMS_CLIENT_ASSOCIATING ? DLMS_E_ASSOCIATION_INITIATE
-                                                           : DLMS_E_SERVICE_ERROR;
-        }
-        if (expects == 0 || p[0] != expects)
-                return DLMS_E_UNEXPECTED;
-        if (c->state == DLMS_CLIENT_AUTHENTICATING)
-                return client_on_pass4(c, p, n, now_ms);
-        return client_on_response(c, p, n, now_ms);
+        return e ? e : on_plain(c, p, n, now_ms);
 }
 
 static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms)
@@ -409,6 +374,9 @@ static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms
         case CHANNEL_APDU:
         case CHANNEL_NOTIFICATION:
                 return on_apdu(c, c->apdu, c->channel.apdu_len, now_ms);
+        case CHANNEL_POLL:
+                client_pump_blocks(c);
+                return 0;
         case CHANNEL_CONNECTED:
                 if (c->state == DLMS_CLIENT_DISCONNECTING) {
                         finish(c);
@@ -459,6 +427,42 @@ static size_t client_recv(void *core, const uint8_t *in, size_t n, int64_t now_m
         return taken;
 }
 
+/* A meter that said "not ready" is alive: it is asked again and again, for a while. */
+static bool may_repeat(struct dlms_client *c)
+{
+        enum { BUSY_POLLS_MAX = 30 };
+
+        if (c->channel.peer_busy && c->channel.framing == DLMS_FRAMING_HDLC) {
+                if (c->busy_polls == BUSY_POLLS_MAX) {
+                        c->channel.error = DLMS_E_HDLC_BUSY;
+                        return false;
+                }
+                c->busy_polls++;
+                return true;
+        }
+        if (c->retries_left == 0 || (c->channel.framing != DLMS_FRAMING_HDLC && !c->gbt_active))
+                return false;
+        c->retries_left--;
+        return true;
+}
+
+static bool try_again(struct dlms_client *c, int64_t now_ms)
+{
+        if (!may_repeat(c))
+                return false;
+        c->deadline_ms = now_ms + c->cfg.timeout_ms;
+        c->channel.out_len = c->channel.out_done = 0;
+        if (c->channel.framing != DLMS_FRAMING_HDLC) {
+                gbt_repeat(&c->gbt);
+                client_pump_blocks(c);
+        } else if (c->state == DLMS_CLIENT_CONNECTING) {
+                channel_connect(&c->channel);
+        } else {
+                channel_repeat(&c->channel);
+        }
+        return true;
+}
+
 static void client_expire(void *core, int64_t now_ms)
 {
         struct dlms_client *c = core;
@@ -475,16 +479,8 @@ static void client_expire(void *core, int64_t now_ms)
                 finish(c);
                 return;
         }
-        if (c->retries_left > 0 && c->channel.framing == DLMS_FRAMING_HDLC) {
-                c->retries_left--;
-                c->deadline_ms = now_ms + c->cfg.timeout_ms;
-                c->channel.out_len = c->channel.out_done = 0;
-                if (c->state == DLMS_CLIENT_CONNECTING)
-                        channel_connect(&c->channel);
-                else
-                        channel_repeat(&c->channel);
+        if (try_again(c, now_ms))
                 return;
-        }
         /* Silence, or answers too damaged to read? */
         client_fail(c, c->channel.error ? c->channel.error : error);
 }
@@ -536,7 +532,12 @@ static size_t client_output(void *core, const uint8_t **ret)
 
 static void client_output_done(void *core, size_t n)
 {
-        channel_output_done(&((struct dlms_client *)core)->channel, n);
+        struct dlms_client *c = core;
+
+        channel_output_done(&c->channel, n);
+        /* Over HDLC the meter hands the turn back first. */
+        if (c->channel.framing == DLMS_FRAMING_WRAPPER)
+                client_pump_blocks(c);
 }
 
 static int64_t client_deadline(void *core)

@@ -46,16 +46,22 @@ struct dlms_hls client_hls(const struct dlms_client *c)
 
 static uint32_t proposed(const struct dlms_client *c)
 {
+        const struct dlms_client_config *cfg = &c->cfg;
         uint32_t all = DLMS_CONF_PRIORITY | DLMS_CONF_BLOCK_GET | DLMS_CONF_BLOCK_SET |
-                       DLMS_CONF_BLOCK_ACTION | DLMS_CONF_MULTIPLE_REFERENCES | DLMS_CONF_GET |
-                       DLMS_CONF_SET | DLMS_CONF_SELECTIVE_ACCESS | DLMS_CONF_EVENT_NOTIFICATION |
-                       DLMS_CONF_ACTION;
+                       DLMS_CONF_BLOCK_ACTION | DLMS_CONF_MULTIPLE_REFERENCES | DLMS_CONF_ACCESS |
+                       DLMS_CONF_GET | DLMS_CONF_SET | DLMS_CONF_SELECTIVE_ACCESS |
+                       DLMS_CONF_EVENT_NOTIFICATION | DLMS_CONF_ACTION;
 
-        if (c->cfg.conformance)
-                return c->cfg.conformance;
-        return c->cfg.general || c->cfg.sign || c->cfg.envelope != DLMS_ENVELOPE_SERVICE
-                       ? all | DLMS_CONF_GENERAL_PROTECTION
-                       : all;
+        if (cfg->conformance)
+                return cfg->conformance;
+        if (cfg->short_names)
+                all = DLMS_CONF_READ | DLMS_CONF_BLOCK_GET | DLMS_CONF_MULTIPLE_REFERENCES |
+                      DLMS_CONF_INFORMATION_REPORT | DLMS_CONF_PARAMETERIZED_ACCESS;
+        if (cfg->general || cfg->sign || cfg->envelope != DLMS_ENVELOPE_SERVICE)
+                all |= DLMS_CONF_GENERAL_PROTECTION;
+        if (cfg->gbt_window)
+                all |= DLMS_CONF_GENERAL_BLOCK_TRANSFER;
+        return (all | cfg->assume) & ~cfg->avoid;
 }
 
 /* The initiate-request, ciphered with the global key in a ciphered association. */
@@ -97,12 +103,19 @@ static int put_initiate(struct dlms_client *c, uint8_t out[static USER_INFO_MAX]
         return e;
 }
 
+static uint8_t context(const struct dlms_client *c)
+{
+        if (c->cfg.short_names)
+                return client_is_ciphered(c) ? ACSE_SN_CIPHERED : ACSE_SN;
+        return client_is_ciphered(c) ? ACSE_LN_CIPHERED : ACSE_LN;
+}
+
 int client_send_aarq(struct dlms_client *c)
 {
         uint8_t user_info[USER_INFO_MAX];
         struct acse_associate aarq = {
                 .tag = APDU_AARQ,
-                .context = c->cfg.policy == DLMS_POLICY_NONE ? ACSE_LN : ACSE_LN_CIPHERED,
+                .context = context(c),
                 .has_auth = c->cfg.auth != DLMS_AUTH_NONE,
                 .mechanism = (uint8_t)c->cfg.auth,
                 .user_info = user_info,
@@ -143,7 +156,7 @@ static int read_initiate(struct dlms_client *c, uint8_t *p, size_t n)
                 return DLMS_E_UNEXPECTED;
         if (initiate.version != DLMS_VERSION)
                 return DLMS_E_ASSOCIATION_VERSION;
-        c->conformance = initiate.conformance;
+        c->conformance = (initiate.conformance | c->cfg.assume) & ~c->cfg.avoid;
         c->peer_pdu = initiate.max_pdu ? initiate.max_pdu : UINT16_MAX;
         return 0;
 }
@@ -167,8 +180,18 @@ static int send_pass3(struct dlms_client *c, int64_t now_ms)
         axdr_put_octets(&p, answer, n);
         w = client_begin(c);
         c->invoke_id = 0; /* the first request after it is number 1 again */
-        apdu_put_action(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | 1, &reply_to_hls, param,
-                        p.len);
+        if (c->cfg.short_names) {
+                /* A read with a parameter: method 8 of the association. */
+                struct sn_spec s = { .access = SN_PARAMETERISED,
+                                     .name = SN_REPLY_TO_HLS,
+                                     .selection = { 1, param, p.len } };
+
+                sn_put_read(&w, 1);
+                sn_put_spec(&w, &s);
+        } else {
+                apdu_put_action(&w, APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | 1, &reply_to_hls,
+                                param, p.len);
+        }
         e = client_send(c, &w);
         if (!e)
                 client_enter(c, DLMS_CLIENT_AUTHENTICATING, now_ms);
@@ -228,18 +251,38 @@ int client_on_aare(struct dlms_client *c, uint8_t *apdu, size_t n, int64_t now_m
         return send_pass3(c, now_ms);
 }
 
+static int read_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n,
+                      struct apdu_response *ret)
+{
+        struct sn_response a;
+        struct sn_result s;
+        struct axdr_reader r;
+        int e;
+
+        if (!c->cfg.short_names) {
+                e = apdu_response_decode(apdu, n, ret);
+                return !e && ret->tag != APDU_ACTION_RESPONSE ? DLMS_E_UNEXPECTED : e;
+        }
+        e = sn_response_decode(apdu, n, &a);
+        if (e)
+                return e;
+        axdr_reader_init(&r, a.results, a.n);
+        if (a.count != 1 || !sn_result_next(&r, &s) || s.choice > SN_ERROR)
+                return DLMS_E_UNEXPECTED;
+        *ret = (struct apdu_response){ .result = s.error, .data = s.data, .n = s.n };
+        return 0;
+}
+
 int client_on_pass4(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms)
 {
         struct dlms_hls hls = client_hls(c);
         struct apdu_response a;
         struct axdr_reader r;
         struct axdr_value v;
-        int e = apdu_response_decode(apdu, n, &a);
+        int e = read_pass4(c, apdu, n, &a);
 
         if (e)
                 return e;
-        if (a.tag != APDU_ACTION_RESPONSE)
-                return DLMS_E_UNEXPECTED;
         c->failed_detail = a.result;
         if (a.result != 0)
                 return (int)dlms_hls_refused(c->cfg.auth);

@@ -1,7 +1,6 @@
 #pragma once
 
-/* Between client.c (states, GET), client_long.c (SET, ACTION), client_associate.c (AARQ, AARE, HLS)
- * and client_reply.c. */
+/* Between client.c (states, requests), client_associate.c (AARQ, AARE, HLS) and client_reply.c. */
 
 #include "apdu.h"
 #include "client.h"
@@ -32,38 +31,46 @@ int client_send(struct dlms_client *c, struct axdr_writer *w);
 struct axdr_writer client_begin_plain(struct dlms_client *c);
 int client_send_plain(struct dlms_client *c, struct axdr_writer *w);
 
-/* What protection adds to an APDU at most. */
-size_t client_overhead(struct dlms_client *c);
+static inline bool client_can(const struct dlms_client *c, uint32_t conformance)
+{
+        return (c->conformance & conformance) == conformance;
+}
 
-/* Commands wait until everything the last one brought is fetched. */
-bool client_ready(const struct dlms_client *c);
-/* Begins a request: its invoke-id-and-priority, and a clean slate for the reply. */
-uint8_t client_begin_request(struct dlms_client *c);
+static inline uint8_t client_invoke(const struct dlms_client *c)
+{
+        return APDU_INVOKE_CONFIRMED | APDU_INVOKE_PRIORITY | c->invoke_id;
+}
+
 /* Sends and enters the state that waits for the answer. */
 int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_client_state next,
                         int64_t now_ms);
+
+/* client_request.c. The item in flight; of a list @i. */
+const struct dlms_item *client_item(struct dlms_client *c, size_t i, struct dlms_item *buf);
+/* The next block of the values, after the peer took the one before. */
+int client_send_next_block(struct dlms_client *c, int64_t now_ms);
+/* SINGLES: asks for the next item. */
+int client_next_single(struct dlms_client *c, int64_t now_ms);
+/* The meter refused a request with list or ACCESS: item by item instead. False when it was none. */
+bool client_fall_back(struct dlms_client *c, int64_t now_ms, int *ret_error);
+
+/* client_blocks.c: general block transfer. */
+/* Seals and sends a plain APDU of scratch, @at bytes from its beginning, in blocks. */
+int client_send_gbt(struct dlms_client *c, size_t at, size_t n);
+/* Puts the next block on the line when it is our turn and the line is free. */
+void client_pump_blocks(struct dlms_client *c);
+/* A block came. *@ret_whole: an APDU is in gbt.rx. */
+int client_on_gbt(struct dlms_client *c, const uint8_t *p, size_t n, int64_t now_ms,
+                  bool *ret_whole);
 
 /* client_reply.c: 0 or the error to fail with. */
 /* Opens @p in place when it is ciphered; *@ret_p, *@ret_n the plain APDU. */
 int client_open_apdu(struct dlms_client *c, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n);
 
-int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n);
+int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
+int client_on_service_error(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
 int client_on_response(struct dlms_client *c, const uint8_t *apdu, size_t n, int64_t now_ms);
-int client_on_set_response(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms);
-int client_on_action_response(struct dlms_client *c, const struct apdu_response *a, int64_t now_ms);
-void client_emit_result(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
-                        bool last);
-
-/* What the items of a with-list reply look like. */
-enum client_items {
-        CLIENT_ITEMS_DATA,    /* Get-Data-Result */
-        CLIENT_ITEMS_RESULTS, /* one byte */
-        CLIENT_ITEMS_ANSWERS, /* of methods */
-};
-/* They are told one by one from next_event(). */
-int client_begin_items(struct dlms_client *c, enum client_items kind, const uint8_t *p, size_t n,
-                       size_t count);
-/* The next result of a with-list reply; false when it does not hold together. */
+/* The next result of a reply with several; false when it does not hold together. */
 bool client_next_item(struct dlms_client *c, struct dlms_event *ret);
 
 /* client_associate.c. Our means of protecting, and the material of the mechanism. */

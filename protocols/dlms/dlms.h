@@ -44,10 +44,22 @@ struct dlms_attr {
 #define DLMS_ATTR(class, a, b, c, d, e, f, attribute)                                              \
         ((struct dlms_attr){ (class), OBIS(a, b, c, d, e, f), (attribute) })
 
+/* The three services of logical names, numbered as ACCESS does. */
+enum dlms_service { DLMS_GET = 1, DLMS_SET = 2, DLMS_ACTION = 3 };
+
 /* Access-selection-parameters: selector 0 means none. Bytes borrowed for the call. */
 struct dlms_selection {
         uint8_t selector;      /* profile generic: 1 = range, 2 = entry */
         const uint8_t *params; /* one A-XDR value; profile.h encodes the usual two */
+        size_t n;
+};
+
+/* One thing asked for in a request with list or by ACCESS. Bytes borrowed. */
+struct dlms_item {
+        enum dlms_service service;
+        struct dlms_attr attr; /* ACTION: the method */
+        struct dlms_selection selection;
+        const uint8_t *data; /* SET: the value; ACTION: parameters, NULL = none; one A-XDR value */
         size_t n;
 };
 
@@ -123,6 +135,7 @@ const char *dlms_conformance_name(unsigned bit);
         XX(HDLC_REFUSED, hdlc_refused,                                                             \
            "the meter refused the HDLC connection (DM): busy or wrong address")                    \
         XX(HDLC_REJECTED, hdlc_rejected, "the meter rejected an HDLC frame (FRMR)")                \
+        XX(HDLC_BUSY, hdlc_busy, "the meter stays busy (receive not ready)")                       \
         XX(HDLC_SEQUENCE, hdlc_sequence, "HDLC frames arrived out of sequence")                    \
         XX(HDLC_FORMAT, hdlc_format, "not an HDLC type 3 frame")                                   \
         XX(HDLC_ADDRESS, hdlc_address, "HDLC address is not 1, 2 or 4 bytes long, or is not ours") \

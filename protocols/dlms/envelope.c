@@ -31,6 +31,20 @@ int apdu_block_decode(const uint8_t *p, size_t n, struct apdu_block *ret)
         return 0;
 }
 
+void apdu_put_block(struct axdr_writer *w, const struct apdu_block *b)
+{
+        uint8_t head[6] = { APDU_GENERAL_BLOCK,
+                            (uint8_t)(b->last << 7 | b->streaming << 6 | (b->window & 0x3F)),
+                            (uint8_t)(b->number >> 8),
+                            (uint8_t)b->number,
+                            (uint8_t)(b->ack >> 8),
+                            (uint8_t)b->ack };
+
+        axdr_put_raw(w, head, sizeof head);
+        axdr_put_length(w, b->n);
+        axdr_put_raw(w, b->data, b->n);
+}
+
 /* ---- envelope ---- */
 
 enum { HEAD_FIELDS = 5 };

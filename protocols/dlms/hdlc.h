@@ -31,6 +31,7 @@ enum {
         HDLC_FRMR = 0x87,
         HDLC_RR = 0x01,
         HDLC_RNR = 0x05,
+        HDLC_REJ = 0x09,
         HDLC_POLL_FINAL = 0x10,
 };
 

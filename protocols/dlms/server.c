@@ -5,12 +5,7 @@
 #include "acse.h"
 #include "envelope.h"
 
-enum {
-        INTER_OCTET_MS = 1000,
-        IDLE_DEFAULT_MS = 120000,
-        BLOCK_HEAD_MAX = 3 + 1 + 4 + 1 + 3,
-        NORMAL_HEAD = 4
-};
+enum { INTER_OCTET_MS = 1000, IDLE_DEFAULT_MS = 120000 };
 
 static void finish(struct dlms_server *s, enum dlms_error error)
 {
@@ -75,8 +70,9 @@ int dlms_server_init(struct dlms_server *s, const struct dlms_server_config *con
         ch->server_sap = config->server_sap;
         ch->physical = config->physical;
         ch->server_size = hdlc_address_size(config->server_sap, config->physical);
-        ch->params = (struct hdlc_params){ info, info, config->window ? config->window : 1,
+        ch->proposed = (struct hdlc_params){ info, info, config->window ? config->window : 1,
                                            config->window ? config->window : 1 };
+        ch->params = ch->proposed;
         ch->apdu = s->apdu;
         ch->apdu_cap = sizeof s->apdu;
         ch->tx = s->tx;
@@ -105,8 +101,7 @@ void server_send_plain(struct dlms_server *s, struct axdr_writer *w)
                 channel_send(&s->channel, w->len);
 }
 
-/* What protection adds to a reply at most. */
-static size_t overhead(struct dlms_server *s)
+size_t server_overhead(struct dlms_server *s)
 {
         enum { LENGTH_CODES = 6 }; /* of a long text over those of none */
         struct dlms_end end = server_end(s);
@@ -117,7 +112,7 @@ static size_t overhead(struct dlms_server *s)
 struct axdr_writer server_begin(struct dlms_server *s)
 {
         struct axdr_writer w = server_begin_plain(s);
-        size_t add = overhead(s);
+        size_t add = server_overhead(s);
 
         return axdr_writer_of(w.p + add, w.cap - add);
 }
@@ -128,6 +123,17 @@ void server_send(struct dlms_server *s, struct axdr_writer *w)
         size_t cap, n;
         uint8_t *out;
 
+        if (s->in_gbt && !w->failed) {
+                /* What answers general blocks goes in general blocks, however short. */
+                if (w->len > s->scratch_size - s->used) {
+                        finish(s, DLMS_E_TOO_LONG);
+                        return;
+                }
+                memcpy(s->scratch + s->used, w->p, w->len);
+                if (!server_send_gbt(s, s->scratch + s->used, w->len))
+                        finish(s, DLMS_E_TOO_LONG);
+                return;
+        }
         if (!s->reply_ciphered || w->failed) {
                 server_send_plain(s, w);
                 return;
@@ -145,128 +151,6 @@ void server_refuse(struct dlms_server *s, uint8_t state, uint8_t service)
 
         apdu_put_exception(&w, state, service, s->counters->rx);
         server_send_plain(s, &w);
-}
-
-/* ---- replies ---- */
-
-size_t server_room(struct dlms_server *s, size_t head)
-{
-        size_t max = s->peer_pdu < DLMS_SERVER_TX_MAX ? s->peer_pdu : DLMS_SERVER_TX_MAX;
-
-        head += overhead(s);
-        return max > head ? max - head : 0;
-}
-
-void server_begin_blocks(struct dlms_server *s, uint8_t tag, size_t n)
-{
-        s->reply_tag = tag;
-        s->reply_len = n;
-        s->reply_done = 0;
-        s->block = 0;
-}
-
-void server_send_block(struct dlms_server *s, uint8_t invoke)
-{
-        struct axdr_writer w = server_begin(s);
-        size_t left = s->reply_len - s->reply_done, part = server_room(s, BLOCK_HEAD_MAX);
-        bool last;
-
-        if (part > left)
-                part = left;
-        last = part == left;
-        s->block++;
-        if (s->reply_tag == APDU_ACTION_RESPONSE)
-                apdu_put_action_answer_block(&w, invoke, last, s->block, s->scratch + s->reply_done,
-                                             part);
-        else
-                apdu_put_get_block(&w, invoke, last, s->block, s->scratch + s->reply_done, part);
-        s->reply_done += part;
-        if (last)
-                s->reply_len = 0;
-        server_send(s, &w);
-}
-
-static void send_result(struct dlms_server *s, uint8_t invoke, uint8_t result)
-{
-        struct axdr_writer w = server_begin(s);
-
-        apdu_put_get_result(&w, invoke, result);
-        server_send(s, &w);
-}
-
-/* Data (or, of a list, count and items) is in scratch: as one response, or the first block. */
-static void send_data(struct dlms_server *s, uint8_t invoke, bool list, size_t n)
-{
-        struct axdr_writer w;
-
-        if (n <= server_room(s, NORMAL_HEAD)) {
-                w = server_begin(s);
-                if (list)
-                        axdr_put_raw(&w, (uint8_t[]){ APDU_GET_RESPONSE, APDU_LIST, invoke }, 3);
-                else
-                        apdu_put_get_data(&w, invoke);
-                axdr_put_raw(&w, s->scratch, n);
-                server_send(s, &w);
-                return;
-        }
-        if (!(s->conformance & DLMS_CONF_BLOCK_GET) || server_room(s, BLOCK_HEAD_MAX) < 16) {
-                send_result(s, invoke, DLMS_ACCESS_LONG_GET_ABORTED);
-                return;
-        }
-        server_begin_blocks(s, APDU_GET_RESPONSE, n);
-        server_send_block(s, invoke);
-}
-
-static void on_get(struct dlms_server *s, const struct apdu_request *q)
-{
-        struct axdr_writer data = axdr_writer_of(s->scratch, s->scratch_size);
-        unsigned result = s->cfg->objects->get(s->meter, &q->attr, &q->selection, &data);
-
-        if (!result && data.failed)
-                result = DLMS_ACCESS_LONG_GET_ABORTED;
-        if (result)
-                send_result(s, q->invoke, (uint8_t)result);
-        else
-                send_data(s, q->invoke, false, data.len);
-}
-
-static void on_get_next(struct dlms_server *s, const struct apdu_request *q)
-{
-        if (s->reply_len == 0 || s->reply_tag != APDU_GET_RESPONSE)
-                send_result(s, q->invoke, DLMS_ACCESS_NO_LONG_GET);
-        else if (q->block != s->block)
-                send_result(s, q->invoke, DLMS_ACCESS_DATA_BLOCK_NUMBER_INVALID);
-        else
-                server_send_block(s, q->invoke);
-}
-
-static void on_get_list(struct dlms_server *s, const struct apdu_request *q)
-{
-        struct axdr_writer all = axdr_writer_of(s->scratch, s->scratch_size);
-        struct axdr_reader r;
-
-        axdr_reader_init(&r, q->data, q->n);
-        axdr_put_length(&all, q->count);
-        for (size_t i = 0; i < q->count; i++) {
-                struct dlms_selection selection;
-                struct dlms_attr attr;
-                size_t start = all.len;
-                unsigned result;
-
-                if (!apdu_list_next(&r, &attr, &selection))
-                        break;
-                axdr_put_byte(&all, 0);
-                result = s->cfg->objects->get(s->meter, &attr, &selection, &all);
-                if (result) {
-                        all.len = start;
-                        axdr_put_byte(&all, 1);
-                        axdr_put_byte(&all, (uint8_t)result);
-                }
-        }
-        if (all.failed || r.error)
-                send_result(s, q->invoke, DLMS_ACCESS_LONG_GET_ABORTED);
-        else
-                send_data(s, q->invoke, true, all.len);
 }
 
 /* ---- receiving ---- */
@@ -346,58 +230,45 @@ static void on_release(struct dlms_server *s)
         s->state = DLMS_SERVER_CONNECTED;
 }
 
-static void on_request(struct dlms_server *s, const uint8_t *p, size_t n)
+/* The client asks for another logical device behind the same link: what was is over. */
+static void switch_device(struct dlms_server *s)
 {
-        struct apdu_request q;
+        for (size_t i = 0; i < s->n_devices; i++) {
+                const struct dlms_server_device *d = &s->devices[i];
 
-        if (p[0] != APDU_GET_REQUEST && p[0] != APDU_SET_REQUEST && p[0] != APDU_ACTION_REQUEST) {
-                server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
-                return;
+                if (d->config->server_sap != s->channel.server_sap)
+                        continue;
+                s->cfg = d->config;
+                s->counters = d->counters;
+                s->meter = d->meter;
         }
-        if (apdu_request_decode(p, n, &q)) {
-                server_refuse(s, 2, APDU_EXC_OTHER);
-                return;
-        }
-        if (s->state == DLMS_SERVER_AUTHENTICATING) {
-                if (server_is_pass3(&q))
-                        server_on_pass3(s, &q);
-                else
-                        server_refuse(s, 1, APDU_EXC_NOT_POSSIBLE);
-                return;
-        }
-        if (q.tag == APDU_GET_REQUEST)
-                s->put_tag = 0; /* its blocks lie where an answer is built */
-        if (q.tag == APDU_SET_REQUEST)
-                server_on_set(s, &q);
-        else if (q.tag == APDU_ACTION_REQUEST)
-                server_on_action(s, &q);
-        else if (q.kind == APDU_BLOCK)
-                on_get_next(s, &q);
-        else if (q.kind == APDU_LIST && (s->cfg->breaks & DLMS_CONF_MULTIPLE_REFERENCES))
-                server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
-        else if (q.kind == APDU_LIST)
-                on_get_list(s, &q);
-        else
-                on_get(s, &q);
+        s->keys = s->cfg->keys;
+        s->incoming.active = s->gbt_active = s->short_names = false;
+        s->reply_len = 0;
+        if (s->state > DLMS_SERVER_CONNECTED)
+                s->state = DLMS_SERVER_CONNECTED;
 }
 
-static void on_apdu(struct dlms_server *s, uint8_t *p, size_t n)
+int dlms_server_add_devices(struct dlms_server *s, const struct dlms_server_device *devices,
+                            size_t n)
 {
-        s->requests++;
-        s->reply_ciphered = false;
-        switch (p[0]) {
-        case APDU_AARQ:
-                server_on_aarq(s, p, n);
-                return;
-        case APDU_RLRQ:
-                if (s->cfg->refuses_release)
-                        server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
-                else
-                        on_release(s);
-                return;
-        default:
-                break;
+        if (n > DLMS_SERVER_DEVICES_MAX)
+                return DLMS_E_ARGUMENT;
+        for (size_t i = 0; i < n; i++) {
+                if (!settings_good(devices[i].config) || !devices[i].counters ||
+                    devices[i].config->framing != s->cfg->framing)
+                        return DLMS_E_ARGUMENT;
+                s->device_saps[i] = devices[i].config->server_sap;
         }
+        s->devices = devices;
+        s->n_devices = n;
+        s->channel.saps = s->device_saps;
+        s->channel.n_saps = n;
+        return 0;
+}
+
+static void on_request(struct dlms_server *s, uint8_t *p, size_t n)
+{
         if (s->state != DLMS_SERVER_ASSOCIATED && s->state != DLMS_SERVER_AUTHENTICATING) {
                 server_refuse(s, 1, APDU_EXC_NOT_POSSIBLE);
                 return;
@@ -408,6 +279,107 @@ static void on_apdu(struct dlms_server *s, uint8_t *p, size_t n)
                 return;
         }
         if (server_open_apdu(s, p, n, &p, &n) == 0)
+                server_on_request(s, p, n);
+}
+
+/* ---- general block transfer ---- */
+
+static void pump_blocks(struct dlms_server *s)
+{
+        struct apdu_block b;
+        struct axdr_writer w;
+
+        if (!s->gbt_active || s->channel.out_len > 0 || !gbt_next(&s->gbt, &b))
+                return;
+        w = server_begin_plain(s);
+        apdu_put_block(&w, &b);
+        server_send_plain(s, &w);
+}
+
+static uint8_t gbt_window(const struct dlms_server *s)
+{
+        return s->cfg->gbt_window ? s->cfg->gbt_window : 1;
+}
+
+bool server_send_gbt(struct dlms_server *s, uint8_t *p, size_t n)
+{
+        struct dlms_end end = server_end(s);
+        size_t max = s->peer_pdu < DLMS_SERVER_TX_MAX ? s->peer_pdu : DLMS_SERVER_TX_MAX;
+        uint8_t *out = s->scratch + s->used;
+
+        if (max <= APDU_BLOCK_HEAD_MAX)
+                return false;
+        if (s->reply_ciphered) {
+                if (dlms_seal_size(&end, n) > s->scratch_size - s->used)
+                        return false;
+                if (dlms_seal(&end, s->counters->tx++, p, n, out, s->scratch_size - s->used, &n)) {
+                        finish(s, DLMS_E_CRYPTO);
+                        return true;
+                }
+                p = out;
+        }
+        if (!s->in_gbt)
+                gbt_init(&s->gbt, gbt_window(s), NULL, 0);
+        if (!gbt_send(&s->gbt, p, n, max - APDU_BLOCK_HEAD_MAX))
+                return false;
+        s->gbt_active = true;
+        pump_blocks(s);
+        return true;
+}
+
+static void on_block(struct dlms_server *s, const uint8_t *p, size_t n)
+{
+        struct apdu_block b;
+        int step;
+
+        if (!(s->conformance & DLMS_CONF_GENERAL_BLOCK_TRANSFER) ||
+            s->state != DLMS_SERVER_ASSOCIATED || apdu_block_decode(p, n, &b)) {
+                server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
+                return;
+        }
+        /* A first block with data begins another transfer when nothing of ours is on its way. */
+        if (!s->gbt_active || (b.number == 1 && b.n > 0 && s->gbt.blocks > 0)) {
+                gbt_init(&s->gbt, gbt_window(s), s->scratch, s->scratch_size);
+                s->gbt_active = true;
+                s->incoming.active = false;
+                s->reply_len = 0;
+        }
+        step = gbt_take(&s->gbt, &b);
+        if (step < 0) {
+                s->gbt_active = false;
+                server_refuse(s, 2, APDU_EXC_TOO_LONG);
+        } else if (step == GBT_WHOLE && s->gbt.blocks == 0 && s->gbt.rx_len > 0) {
+                s->used = s->gbt.rx_len;
+                s->in_gbt = true;
+                on_request(s, s->scratch, s->gbt.rx_len);
+        } else {
+                /* An acknowledgement of everything needs no answer. */
+                s->gbt.turn &= gbt_sending(&s->gbt) || s->gbt.blocks == 0;
+                pump_blocks(s);
+                if (s->channel.out_len == 0)
+                        channel_yield(&s->channel);
+        }
+}
+
+static void on_apdu(struct dlms_server *s, uint8_t *p, size_t n)
+{
+        s->requests++;
+        s->reply_ciphered = s->in_gbt = false;
+        if (s->n_devices > 0 && s->channel.server_sap != s->cfg->server_sap)
+                switch_device(s);
+        if (p[0] == APDU_GENERAL_BLOCK) {
+                on_block(s, p, n);
+                return;
+        }
+        s->gbt_active = false;
+        s->used = 0;
+        if (p[0] == APDU_AARQ)
+                server_on_aarq(s, p, n);
+        else if (p[0] == APDU_RLRQ && !s->cfg->refuses_release)
+                on_release(s);
+        else if (p[0] == APDU_RLRQ)
+                server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
+        else
                 on_request(s, p, n);
 }
 
@@ -430,8 +402,15 @@ static size_t server_recv(void *core, const uint8_t *in, size_t n, int64_t now_m
                 touch(s, now_ms);
                 on_apdu(s, s->apdu, s->channel.apdu_len);
                 break;
+        case CHANNEL_POLL:
+                touch(s, now_ms);
+                pump_blocks(s);
+                if (s->channel.out_len == 0)
+                        channel_yield(&s->channel);
+                break;
         case CHANNEL_CONNECTED:
                 touch(s, now_ms);
+                s->gbt_active = false;
                 s->state = DLMS_SERVER_CONNECTED;
                 break;
         case CHANNEL_DISCONNECTED:
@@ -473,7 +452,12 @@ static size_t server_output(void *core, const uint8_t **ret)
 
 static void server_output_done(void *core, size_t n)
 {
-        channel_output_done(&((struct dlms_server *)core)->channel, n);
+        struct dlms_server *s = core;
+
+        channel_output_done(&s->channel, n);
+        /* Over HDLC the client hands the turn back first. */
+        if (s->channel.framing == DLMS_FRAMING_WRAPPER && s->state != DLMS_SERVER_CLOSED)
+                pump_blocks(s);
 }
 
 static int64_t server_deadline(void *core)
@@ -489,90 +473,3 @@ const struct core_ops dlms_server_core = {
         .output_done = server_output_done,
         .deadline = server_deadline,
 };
-
-/* ---- push ---- */
-
-int dlms_push_build(const struct dlms_server_config *config, struct dlms_server_counters *counters,
-                    uint32_t invoke_id, const uint8_t *datetime, const uint8_t *body, size_t n,
-                    uint8_t *out, size_t cap, size_t *ret_len)
-{
-        struct dlms_end end = {
-                .crypto = config->crypto,
-                .keys = &config->keys,
-                .own = config->title,
-                .policy = config->policy,
-                .envelope = DLMS_ENVELOPE_GENERAL,
-        };
-        bool ciphered = config->policy != DLMS_POLICY_NONE;
-        size_t before = ciphered ? APDU_ENVELOPE_MAX + DLMS_SC_HEADER_SIZE : 0;
-        struct axdr_writer w;
-
-        if (cap < before)
-                return DLMS_E_TOO_LONG;
-        w = axdr_writer_of(out + before, cap - before);
-        axdr_put_byte(&w, APDU_DATA_NOTIFICATION);
-        axdr_put_be32(&w, invoke_id);
-        axdr_put_byte(&w, datetime ? 12 : 0);
-        if (datetime)
-                axdr_put_raw(&w, datetime, 12);
-        axdr_put_raw(&w, body, n);
-        if (w.failed)
-                return DLMS_E_TOO_LONG;
-        if (ciphered)
-                return dlms_seal(&end, counters->tx++, w.p, w.len, out, cap, ret_len);
-        *ret_len = w.len;
-        return 0;
-}
-
-static int frame_hdlc(const struct dlms_server_config *config, uint16_t client_sap,
-                      const uint8_t *apdu, size_t n, uint8_t *out, size_t cap, size_t *ret_len)
-{
-        static const uint8_t llc[] = { 0xE6, 0xE7, 0x00 };
-        uint8_t size = hdlc_address_size(config->server_sap, config->physical);
-        size_t info = config->max_info ? config->max_info : HDLC_INFO_DEFAULT, at = 0, len = 0;
-        uint8_t part[HDLC_INFO_MAX];
-        bool first = true;
-
-        if (info > HDLC_INFO_MAX)
-                info = HDLC_INFO_MAX;
-        if (info < 16)
-                return DLMS_E_ARGUMENT;
-        while (at < n) {
-                size_t head = first ? sizeof llc : 0;
-                size_t take = n - at < info - head ? n - at : info - head, written;
-                struct hdlc_frame f = {
-                        .dst = hdlc_address(client_sap, 0, 1),
-                        .dst_size = 1,
-                        .src = hdlc_address(config->server_sap, config->physical, size),
-                        .src_size = size,
-                        .segmented = at + take < n,
-                        .info = part,
-                        .info_len = head + take,
-                };
-
-                f.control = f.segmented ? HDLC_UI : HDLC_UI | HDLC_POLL_FINAL;
-                memcpy(part, llc, head);
-                memcpy(part + head, apdu + at, take);
-                written = hdlc_frame_write(&f, out + len, cap - len);
-                if (written == 0)
-                        return DLMS_E_TOO_LONG;
-                len += written;
-                at += take;
-                first = false;
-        }
-        *ret_len = len;
-        return 0;
-}
-
-int dlms_push_frame(const struct dlms_server_config *config, uint16_t client_sap,
-                    const uint8_t *apdu, size_t n, uint8_t *out, size_t cap, size_t *ret_len)
-{
-        if (config->framing == DLMS_FRAMING_HDLC)
-                return frame_hdlc(config, client_sap, apdu, n, out, cap, ret_len);
-        if (n > UINT16_MAX || cap < WRAPPER_HEADER_SIZE || n > cap - WRAPPER_HEADER_SIZE)
-                return DLMS_E_TOO_LONG;
-        wrapper_write(out, config->server_sap, client_sap, (uint16_t)n);
-        memcpy(out + WRAPPER_HEADER_SIZE, apdu, n);
-        *ret_len = WRAPPER_HEADER_SIZE + n;
-        return 0;
-}

@@ -2,10 +2,10 @@
 
 /*
  * The meter's side of a DLMS/COSEM session, for simulated meters: HDLC or wrapper, association
- * with any mechanism, ciphering and signing of all suites, GET with block
- * transfer and selective access, SET and ACTION with lists and blocks both ways, release. A state
- * machine without I/O, clock, randomness or heap (core.h drives it); the objects are the caller's,
- * behind three functions.
+ * with any mechanism, ciphering and signing of all suites, GET, SET and ACTION with lists and
+ * blocks both ways, selective access, ACCESS, general block transfer, reading by short names,
+ * release. A state machine without I/O, clock, randomness or heap (core.h drives it); the objects
+ * are the caller's, behind three functions.
  *
  * One struct dlms_server serves one connection; the meter's identity and keys are in
  * dlms_server_config, shared by all connections of a meter and borrowed.
@@ -19,11 +19,13 @@
 #include "axdr.h"
 #include "channel.h"
 #include "dlms.h"
+#include "gbt.h"
 #include "hls.h"
 #include "protect.h"
 #include "security.h"
+#include "short_name.h"
 
-enum { DLMS_SERVER_PDU_MAX = 1024, DLMS_SERVER_TX_MAX = 2048 };
+enum { DLMS_SERVER_PDU_MAX = 1024, DLMS_SERVER_TX_MAX = 2048, DLMS_SERVER_DEVICES_MAX = 8 };
 
 /*
  * The objects of a meter. @meter is the caller's pointer. They return an enum dlms_access_result
@@ -55,16 +57,20 @@ struct dlms_server_config {
         size_t n_client_saps;
         uint8_t known_client[DLMS_TITLE_SIZE]; /* the client's title; all zero = any */
         bool sign;                             /* every APDU must be signed */
-        enum dlms_policy policy;               /* required of every APDU once associated */
+        enum dlms_policy policy; /* required of every APDU once associated */
         struct dlms_keys keys;
         uint8_t title[DLMS_TITLE_SIZE];
         uint32_t conformance;       /* offered; 0 = all this server can do */
         uint16_t max_pdu;           /* largest APDU taken, at most DLMS_SERVER_PDU_MAX; 0 = that */
         struct dlms_crypto *crypto; /* borrowed, one a thread; NULL only without security */
+        uint8_t gbt_window;         /* general blocks taken in a row, 1-63; 0 = 1 */
+        bool prefer_gbt;            /* long replies in general blocks even if the client has others */
+        const struct sn_object *sn_objects; /* short-name contexts too; borrowed, NULL = none */
+        size_t n_sn_objects;
         uint32_t idle_ms;           /* closes the session when nothing comes; 0 = 120000 */
         /* Misbehaviour seen in the field, for simulated meters */
         bool refuses_release; /* RLRQ is answered with an exception */
-        uint32_t breaks;      /* granted and answered with an exception: MULTIPLE_REFERENCES */
+        uint32_t breaks;      /* granted and answered with an exception: MULTIPLE_REFERENCES, ACCESS */
         const struct dlms_server_objects *objects;
 };
 
@@ -72,6 +78,22 @@ struct dlms_server_config {
 struct dlms_server_counters {
         uint32_t tx; /* next invocation counter to send with */
         uint32_t rx; /* lowest one accepted from clients; older: exception */
+};
+
+/* A further logical device behind the same link. All borrowed. */
+struct dlms_server_device {
+        const struct dlms_server_config *config; /* its server_sap is the device's address */
+        struct dlms_server_counters *counters;
+        void *meter;
+};
+
+/* A value the client sends in blocks of SET or ACTION; it is joined in scratch. */
+struct server_incoming {
+        bool active;
+        uint8_t tag, kind;
+        struct dlms_attr attr;
+        uint32_t block; /* taken last */
+        size_t items_len, count, len;
 };
 
 enum dlms_server_state {
@@ -88,9 +110,9 @@ struct dlms_server {
         struct dlms_server_counters *counters; /* borrowed */
         void *meter;                           /* borrowed, for the callbacks */
         enum dlms_server_state state;
-        enum dlms_error error;   /* why CLOSED; 0 = as the client wished */
+        enum dlms_error error; /* why CLOSED; 0 = as the client wished */
         enum dlms_error refused; /* what was wrong with the last APDU or association refused */
-        bool ciphered;           /* this association's application context */
+        bool ciphered;         /* this association's application context */
         uint8_t auth;
         bool reply_ciphered, reply_dedicated, reply_signed; /* as the request was */
         enum dlms_envelope reply_envelope;
@@ -102,14 +124,19 @@ struct dlms_server {
         uint16_t peer_pdu;     /* largest APDU the client takes */
         uint32_t conformance;
         uint64_t rx_dedicated;
-        uint32_t block;    /* of the reply: number sent last */
-        uint8_t reply_tag; /* of the reply in blocks: GET or ACTION response */
+        bool short_names; /* this association's application context */
+        uint32_t block;   /* of the reply: number sent last */
+        uint8_t reply_tag;
+        const uint8_t *reply; /* in scratch */
         size_t reply_len, reply_done;
-        /* SET or ACTION arriving in blocks: its list's items first in scratch, then the value. */
-        uint8_t put_tag; /* 0 = none */
-        struct dlms_attr put_attr;
-        uint32_t put_block;
-        size_t put_items, put_count, put_len;
+        struct server_incoming incoming;
+        size_t used; /* of scratch, by the request */
+        struct gbt gbt;
+        bool gbt_active;
+        bool in_gbt; /* the request came in general blocks */
+        const struct dlms_server_device *devices; /* borrowed */
+        size_t n_devices;
+        uint16_t device_saps[DLMS_SERVER_DEVICES_MAX];
         uint32_t requests; /* APDUs served */
         int64_t deadline_ms, heard_ms;
         uint8_t *scratch; /* lent */
@@ -129,6 +156,12 @@ int dlms_server_init(struct dlms_server *s, const struct dlms_server_config *con
                      struct dlms_server_counters *counters, void *meter, uint8_t *scratch,
                      size_t scratch_size, const uint8_t challenge[static 16], int64_t now_ms);
 
+/* Further logical devices, each with objects and keys of its own, reached over the same connection
+ * one after the other: an association request (with HDLC, SNRM) to another address ends what was.
+ * Their framing is the first one's. @devices is borrowed. 0 or DLMS_E_ARGUMENT. */
+int dlms_server_add_devices(struct dlms_server *s, const struct dlms_server_device *devices,
+                            size_t n);
+
 /* True once the transport should be closed; s->error says why. */
 static inline bool dlms_server_done(const struct dlms_server *s)
 {
@@ -147,3 +180,8 @@ int dlms_push_build(const struct dlms_server_config *config, struct dlms_server_
  * @apdu must not overlap @out. */
 int dlms_push_frame(const struct dlms_server_config *config, uint16_t client_sap,
                     const uint8_t *apdu, size_t n, uint8_t *out, size_t cap, size_t *ret_len);
+/* Block @index (from 0) of an APDU pushed in general blocks: unconfirmed, so nothing is waited for.
+ * *@ret_len 0: there is no such block. @block_size data bytes a block. 0, DLMS_E_TOO_LONG,
+ * DLMS_E_ARGUMENT. */
+int dlms_push_block(const uint8_t *apdu, size_t n, size_t block_size, unsigned index, uint8_t *out,
+                    size_t cap, size_t *ret_len);

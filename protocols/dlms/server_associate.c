@@ -120,7 +120,9 @@ static int take_initiate(struct dlms_server *s, uint8_t *p, size_t n)
                           DLMS_CONF_BLOCK_SET | DLMS_CONF_BLOCK_ACTION |
                           DLMS_CONF_MULTIPLE_REFERENCES | DLMS_CONF_GET | DLMS_CONF_SET |
                           DLMS_CONF_SELECTIVE_ACCESS | DLMS_CONF_ACTION |
-                          DLMS_CONF_EVENT_NOTIFICATION;
+                          DLMS_CONF_EVENT_NOTIFICATION | DLMS_CONF_BLOCK_SET |
+                          DLMS_CONF_BLOCK_ACTION | DLMS_CONF_ACCESS | DLMS_CONF_READ |
+                          DLMS_CONF_PARAMETERIZED_ACCESS | DLMS_CONF_GENERAL_BLOCK_TRANSFER;
         s->conformance = initiate.conformance & offered;
         s->peer_pdu = initiate.max_pdu ? initiate.max_pdu : UINT16_MAX;
         if (initiate.dedicated && s->ciphered &&
@@ -139,7 +141,7 @@ static int put_initiate(struct dlms_server *s, uint8_t out[static USER_INFO_MAX]
                 .version = DLMS_VERSION,
                 .conformance = s->conformance,
                 .max_pdu = s->cfg->max_pdu ? s->cfg->max_pdu : DLMS_SERVER_PDU_MAX,
-                .vaa = VAA_LN,
+                .vaa = s->short_names ? SN_ASSOCIATION : VAA_LN,
         };
         uint8_t plain[32];
         struct axdr_writer w = axdr_writer_of(plain, sizeof plain);
@@ -188,7 +190,7 @@ static uint8_t check_aarq(struct dlms_server *s, const struct acse_associate *aa
 
         if (!client_known(s))
                 return ACSE_DIAG_NO_REASON;
-        if (aarq->context != (required_cipher(s) ? ACSE_LN_CIPHERED : ACSE_LN))
+        if (s->ciphered != required_cipher(s) || (s->short_names && !s->cfg->sn_objects))
                 return ACSE_DIAG_CONTEXT_NOT_SUPPORTED;
         diagnostic = check_auth(s, aarq);
         if (diagnostic == ACSE_DIAG_NULL && needs_title && !(aarq->title && title_known(s, aarq)))
@@ -242,7 +244,8 @@ void server_on_aarq(struct dlms_server *s, uint8_t *apdu, size_t n)
                 server_refuse(s, 1, APDU_EXC_OTHER);
                 return;
         }
-        s->ciphered = aarq.context == ACSE_LN_CIPHERED;
+        s->ciphered = aarq.context == ACSE_LN_CIPHERED || aarq.context == ACSE_SN_CIPHERED;
+        s->short_names = aarq.context == ACSE_SN || aarq.context == ACSE_SN_CIPHERED;
         diagnostic = check_aarq(s, &aarq);
         if (diagnostic) {
                 reject(s, &aarq, diagnostic);
@@ -280,10 +283,29 @@ static int verify(struct dlms_server *s, const struct apdu_request *q)
         return dlms_hls_check(&hls, false, v.p, v.n);
 }
 
+/* Pass 4, or the refusal of pass 3. */
+static void send_pass4(struct dlms_server *s, const struct apdu_request *q, uint8_t result,
+                       const uint8_t *data, size_t n)
+{
+        struct sn_result r = { .choice = result ? SN_ERROR : SN_DATA,
+                               .error = result,
+                               .data = data,
+                               .n = n };
+        struct axdr_writer w = server_begin(s);
+
+        if (s->short_names) {
+                sn_put_response(&w, 1);
+                sn_put_result(&w, &r);
+        } else {
+                apdu_put_action_result(&w, q->invoke, result, data, n);
+        }
+        server_send(s, &w);
+}
+
 void server_on_pass3(struct dlms_server *s, const struct apdu_request *q)
 {
         uint8_t answer[DLMS_HLS_ANSWER_MAX], data[DLMS_HLS_ANSWER_MAX + 2];
-        struct axdr_writer d = axdr_writer_of(data, sizeof data), w;
+        struct axdr_writer d = axdr_writer_of(data, sizeof data);
         struct dlms_hls hls = server_hls(s);
         uint32_t ic = 0;
         size_t n;
@@ -292,9 +314,7 @@ void server_on_pass3(struct dlms_server *s, const struct apdu_request *q)
         if (e) {
                 s->refused = (enum dlms_error)e;
                 s->state = DLMS_SERVER_CONNECTED;
-                w = server_begin(s);
-                apdu_put_action_result(&w, q->invoke, DLMS_ACCESS_READ_WRITE_DENIED, NULL, 0);
-                server_send(s, &w);
+                send_pass4(s, q, DLMS_ACCESS_READ_WRITE_DENIED, NULL, 0);
                 return;
         }
         if (s->auth == DLMS_AUTH_GMAC)
@@ -304,8 +324,35 @@ void server_on_pass3(struct dlms_server *s, const struct apdu_request *q)
                 return;
         }
         axdr_put_octets(&d, answer, n);
-        w = server_begin(s);
-        apdu_put_action_result(&w, q->invoke, 0, data, d.len);
-        server_send(s, &w);
+        send_pass4(s, q, 0, data, d.len);
         s->state = DLMS_SERVER_ASSOCIATED;
+}
+
+/* By short names pass 3 is a read with a parameter: method 8 of the association. */
+static bool read_pass3(const uint8_t *p, size_t n, struct apdu_request *ret)
+{
+        struct axdr_reader r;
+        struct sn_spec spec;
+        struct sn_read q;
+
+        if (sn_read_decode(p, n, &q) || q.count != 1)
+                return false;
+        axdr_reader_init(&r, q.specs, q.n);
+        if (!sn_spec_next(&r, &spec) || spec.access != SN_PARAMETERISED ||
+            spec.name != SN_REPLY_TO_HLS)
+                return false;
+        *ret = (struct apdu_request){ .data = spec.selection.params, .n = spec.selection.n };
+        return true;
+}
+
+void server_authenticate(struct dlms_server *s, const uint8_t *p, size_t n)
+{
+        struct apdu_request q;
+        bool good = s->short_names ? read_pass3(p, n, &q)
+                                   : apdu_request_decode(p, n, &q) == 0 && server_is_pass3(&q);
+
+        if (good)
+                server_on_pass3(s, &q);
+        else
+                server_refuse(s, 1, APDU_EXC_NOT_POSSIBLE);
 }
