@@ -196,20 +196,23 @@ static int open_envelope(const struct dlms_end *end, struct dlms_opened *o)
         return e;
 }
 
-static void remember(struct dlms_session_keys *s, const struct apdu_general *g, const uint8_t *key,
-                     size_t size)
+/* An answer has the transaction-id of its request. */
+static void remember_transaction(struct dlms_session_keys *s, const struct apdu_field *id)
 {
-        if (!s)
+        if (!s || id->n > DLMS_TRANSACTION_MAX)
                 return;
-        if (g->choice == APDU_KEY_WRAPPED || g->choice == APDU_KEY_AGREED) {
-                memcpy(s->rx, key, size);
-                s->has_rx = true;
-        }
-        if (g->transaction.n <= DLMS_TRANSACTION_MAX) {
-                s->transaction_len = (uint8_t)g->transaction.n;
-                if (g->transaction.n > 0)
-                        memcpy(s->transaction, g->transaction.p, g->transaction.n);
-        }
+        s->transaction_len = (uint8_t)id->n;
+        if (id->n > 0)
+                memcpy(s->transaction, id->p, id->n);
+}
+
+static void remember_key(struct dlms_session_keys *s, const struct apdu_general *g,
+                         const uint8_t *key, size_t size)
+{
+        if (!s || (g->choice != APDU_KEY_WRAPPED && g->choice != APDU_KEY_AGREED))
+                return;
+        memcpy(s->rx, key, size);
+        s->has_rx = true;
 }
 
 static int open_general(const struct dlms_end *end, struct dlms_opened *o)
@@ -238,8 +241,10 @@ static int open_general(const struct dlms_end *end, struct dlms_opened *o)
                                     .aad_len = g.head.n };
         e = dlms_open_with(end->crypto, &m, title, end->peer, o->p + g.offset, g.n, &o->protection,
                            &o->p, &o->n);
-        if (!e)
-                remember(end->session, &g, key, dlms_key_size(end->keys->suite));
+        if (!e) {
+                remember_key(end->session, &g, key, dlms_key_size(end->keys->suite));
+                remember_transaction(end->session, &g.transaction);
+        }
         OPENSSL_cleanse(key, sizeof key);
         return e;
 }
@@ -264,6 +269,8 @@ static int open_signed(const struct dlms_end *end, struct dlms_opened *o)
         parts[0] = (struct dlms_part){ s.head.p, s.head.n };
         parts[1] = (struct dlms_part){ o->p + s.offset, s.n };
         e = dlms_ecdsa_verify(keys->suite, keys->pki->peer_sign, parts, 2, s.signature.p);
+        if (!e)
+                remember_transaction(end->session, &s.transaction);
         o->p += s.offset;
         o->n = s.n;
         return e;

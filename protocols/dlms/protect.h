@@ -31,7 +31,7 @@ enum dlms_envelope {
 };
 
 /* What an association remembers of general-ciphering: the key each end sent, so that key-info goes
- * only with the first message; the transaction a server answers. Zero at its beginning; wipe it. */
+ * only with the first message; the transaction opened last, which an answer repeats. Zero at its beginning; wipe it. */
 struct dlms_session_keys {
         bool has_tx, has_rx;
         uint8_t transaction_len;

@@ -29,10 +29,11 @@ static bool has_key(const struct dlms_end *end)
         switch (end->envelope) {
         case DLMS_ENVELOPE_SERVICE:
         case DLMS_ENVELOPE_GENERAL:
-        case DLMS_ENVELOPE_IDENTIFIED:
                 return end->broadcast   ? k->has_broadcast
                        : end->dedicated ? k->has_dedicated
                                         : k->has_ek;
+        case DLMS_ENVELOPE_IDENTIFIED:
+                return end->broadcast ? k->has_broadcast : k->has_ek;
         case DLMS_ENVELOPE_WRAPPED:
                 return (k->has_master && k->has_session) ||
                        (end->answer && end->session && end->session->has_rx);

@@ -246,6 +246,42 @@ static void signed_apdus(void)
         CU_ASSERT(memcmp(message + 1, "\0\0\0\0\0\0\0\x2A\x08", 9) == 0);
 }
 
+/* An answer repeats the transaction-id of its request, whichever layer it came in. */
+static void transactions(void)
+{
+        for (unsigned i = 0; i < 2; i++) {
+                struct dlms_session_keys session = { 0 };
+                struct dlms_end end = { .own = client,
+                                        .peer = server,
+                                        .policy = DLMS_POLICY_AUTHENTICATED,
+                                        .envelope = i ? DLMS_ENVELOPE_IDENTIFIED
+                                                      : DLMS_ENVELOPE_GENERAL,
+                                        .sign = i == 0 };
+                struct dlms_end answer = end;
+                uint8_t sealed[512];
+                struct dlms_keys k;
+                struct dlms_opened o;
+                size_t n, m;
+
+                setup(1);
+                k = keys;
+                k.pki = &meter;
+                end.crypto = answer.crypto = crypto;
+                end.keys = &keys;
+                answer.keys = &k;
+                answer.own = server;
+                answer.peer = client;
+                answer.session = &session;
+                answer.answer = true;
+                CU_ASSERT_EQUAL(dlms_seal(&end, 42, get, sizeof get, sealed, sizeof sealed, &n), 0);
+                CU_ASSERT_EQUAL(dlms_unseal(&answer, sealed, n, &o), 0);
+                CU_ASSERT_EQUAL(dlms_seal(&answer, 7, get, sizeof get, sealed, sizeof sealed, &m),
+                                0);
+                CU_ASSERT_EQUAL(m, n);
+                CU_ASSERT(memmem(sealed, m, "\x08\0\0\0\0\0\0\0\x2A\x08MTR00001", 18) != NULL);
+        }
+}
+
 /* ---- fields of the association that name who asks ---- */
 
 static void associations(void)
@@ -310,5 +346,5 @@ static void diagnostics(void)
 HR_TESTS("dlms what is signed and agreed", { "answers of mechanism 7", signed_answers },
          { "answers of mechanism 2", enciphered_answers },
          { "an answer is of one end", answers_are_of_one_end }, { "agreed keys", agreed_keys },
-         { "signed APDUs", signed_apdus }, { "qualifier and user id", associations },
-         { "diagnostics", diagnostics })
+         { "signed APDUs", signed_apdus }, { "transaction-ids", transactions },
+         { "qualifier and user id", associations }, { "diagnostics", diagnostics })
