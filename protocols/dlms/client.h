@@ -147,6 +147,8 @@ struct dlms_client_request {
         enum dlms_client_form form;
         const struct dlms_item *items; /* borrowed until the last RESULT; NULL: attrs */
         uint8_t n, at;                 /* SINGLES: at = the item asked for */
+        bool next;                     /* SINGLES: the next item follows once the event is taken */
+        int64_t next_ms;               /* when that became known */
         bool blocks;                   /* SET, ACTION: values go in blocks */
         bool by_name;                  /* READ: of @name, whatever lies there */
         uint16_t name;

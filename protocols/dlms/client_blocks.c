@@ -3,8 +3,8 @@
 
 int client_send_gbt(struct dlms_client *c, size_t at, size_t n)
 {
-        struct dlms_end end = client_end(c);
         uint8_t *p = c->cfg.scratch + at;
+        struct dlms_end end = client_end_for(c, p[0]);
         size_t cap, max;
         uint32_t ic;
         int e = 0;
