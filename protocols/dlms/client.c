@@ -384,6 +384,7 @@ static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms
                 return 0;
         case CHANNEL_APDU:
         case CHANNEL_NOTIFICATION:
+                c->unnumbered = ev == CHANNEL_NOTIFICATION;
                 return on_apdu(c, c->apdu, c->channel.apdu_len, now_ms);
         case CHANNEL_POLL:
                 client_pump_blocks(c);
@@ -417,7 +418,7 @@ static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms
 static size_t client_recv(void *core, const uint8_t *in, size_t n, int64_t now_ms)
 {
         struct dlms_client *c = core;
-        uint8_t vr = c->channel.vr;
+        uint8_t vr = c->channel.vr, va = c->channel.va;
         enum channel_event ev;
         size_t taken;
         int e;
@@ -429,9 +430,10 @@ static size_t client_recv(void *core, const uint8_t *in, size_t n, int64_t now_m
         e = on_event(c, ev, now_ms);
         if (e) {
                 client_fail(c, (enum dlms_error)e);
-        } else if (vr != c->channel.vr && states[c->state].waits) {
-                /* The reply is coming in frame by frame: each one may take its time. */
+        } else if ((vr != c->channel.vr || va != c->channel.va) && states[c->state].waits) {
+                /* It goes on frame by frame: each one may take its time and its tries. */
                 c->deadline_ms = now_ms + c->cfg.timeout_ms;
+                c->retries_left = c->cfg.retries;
                 if (c->channel.out_len > 0 && ev == CHANNEL_NOTHING)
                         c->round_trips++;
         }

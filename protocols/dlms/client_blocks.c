@@ -74,6 +74,8 @@ int client_on_gbt(struct dlms_client *c, const uint8_t *p, size_t n, int64_t now
         if (step == GBT_WHOLE) {
                 c->gbt_active = false;
                 *ret_whole = true;
+        } else if (c->unnumbered) {
+                c->gbt.turn = false;
         } else if (step == GBT_TURN) {
                 c->round_trips++;
                 client_pump_blocks(c);
