@@ -62,6 +62,7 @@ void client_fail(struct dlms_client *c, enum dlms_error error)
         if (c->state == DLMS_CLIENT_FAILED || c->state == DLMS_CLIENT_CLOSED)
                 return;
         client_enter(c, DLMS_CLIENT_FAILED, 0);
+        c->request.next = false;
         c->failed = error;
 }
 
@@ -211,9 +212,18 @@ struct axdr_writer client_begin(struct dlms_client *c)
         return axdr_writer_of(w.p + ROOM, w.cap - ROOM - DLMS_TAG_SIZE);
 }
 
-int client_send(struct dlms_client *c, struct axdr_writer *w)
+struct dlms_end client_end_for(struct dlms_client *c, uint8_t tag)
 {
         struct dlms_end end = client_end(c);
+
+        if (end.envelope == DLMS_ENVELOPE_SERVICE && !apdu_ciphered_tag(tag, false))
+                end.envelope = DLMS_ENVELOPE_GENERAL;
+        return end;
+}
+
+int client_send(struct dlms_client *c, struct axdr_writer *w)
+{
+        struct dlms_end end = client_end_for(c, w->len > 0 ? w->p[0] : 0);
         uint8_t *out;
         size_t cap, n;
         uint32_t ic;
@@ -264,6 +274,7 @@ int client_send_request(struct dlms_client *c, struct axdr_writer *w, enum dlms_
 
 static void hang_up(struct dlms_client *c, int64_t now_ms)
 {
+        c->request.next = false;
         if (c->cfg.framing == DLMS_FRAMING_HDLC && c->channel.connected) {
                 channel_disconnect(&c->channel);
                 client_enter(c, DLMS_CLIENT_DISCONNECTING, now_ms);
@@ -373,6 +384,7 @@ static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms
                 return 0;
         case CHANNEL_APDU:
         case CHANNEL_NOTIFICATION:
+                c->unnumbered = ev == CHANNEL_NOTIFICATION;
                 return on_apdu(c, c->apdu, c->channel.apdu_len, now_ms);
         case CHANNEL_POLL:
                 client_pump_blocks(c);
@@ -406,21 +418,22 @@ static int on_event(struct dlms_client *c, enum channel_event ev, int64_t now_ms
 static size_t client_recv(void *core, const uint8_t *in, size_t n, int64_t now_ms)
 {
         struct dlms_client *c = core;
-        uint8_t vr = c->channel.vr;
+        uint8_t vr = c->channel.vr, va = c->channel.va;
         enum channel_event ev;
         size_t taken;
         int e;
 
         if (c->state == DLMS_CLIENT_FAILED || c->state == DLMS_CLIENT_CLOSED ||
-            c->event.type != DLMS_EV_NONE || c->list_at < c->list_n)
+            c->event.type != DLMS_EV_NONE || c->list_at < c->list_n || c->request.next)
                 return 0;
         taken = channel_recv(&c->channel, in, n, &ev);
         e = on_event(c, ev, now_ms);
         if (e) {
                 client_fail(c, (enum dlms_error)e);
-        } else if (vr != c->channel.vr && states[c->state].waits) {
-                /* The reply is coming in frame by frame: each one may take its time. */
+        } else if ((vr != c->channel.vr || va != c->channel.va) && states[c->state].waits) {
+                /* It goes on frame by frame: each one may take its time and its tries. */
                 c->deadline_ms = now_ms + c->cfg.timeout_ms;
+                c->retries_left = c->cfg.retries;
                 if (c->channel.out_len > 0 && ev == CHANNEL_NOTHING)
                         c->round_trips++;
         }
@@ -509,6 +522,12 @@ bool dlms_client_next_event(struct dlms_client *c, struct dlms_event *ret)
         }
         if (c->list_at < c->list_n && client_next_item(c, ret))
                 return true;
+        if (c->request.next) {
+                int e = client_next_single(c, c->request.next_ms);
+
+                if (e)
+                        client_fail(c, (enum dlms_error)e);
+        }
         if (c->failed) {
                 *ret = (struct dlms_event){ .type = DLMS_EV_FAILED,
                                             .error = c->failed,

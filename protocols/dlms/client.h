@@ -147,6 +147,8 @@ struct dlms_client_request {
         enum dlms_client_form form;
         const struct dlms_item *items; /* borrowed until the last RESULT; NULL: attrs */
         uint8_t n, at;                 /* SINGLES: at = the item asked for */
+        bool next;                     /* SINGLES: the next item follows once the event is taken */
+        int64_t next_ms;               /* when that became known */
         bool blocks;                   /* SET, ACTION: values go in blocks */
         bool by_name;                  /* READ: of @name, whatever lies there */
         uint16_t name;
@@ -167,6 +169,7 @@ struct dlms_client {
         bool closed;            /* CLOSED event still to be told */
         bool collecting;        /* blocks go to cfg.scratch */
         bool gbt_active;        /* a general block transfer is under way */
+        bool unnumbered;        /* what came last did so in HDLC UI frames: nobody waits for us */
         uint8_t busy_polls;     /* HDLC: how often the meter said RNR to this request */
         uint8_t invoke_id, retries_left, failed_detail;
         uint8_t list_at, list_n; /* items of the reply still to be told */

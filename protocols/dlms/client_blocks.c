@@ -3,8 +3,8 @@
 
 int client_send_gbt(struct dlms_client *c, size_t at, size_t n)
 {
-        struct dlms_end end = client_end(c);
         uint8_t *p = c->cfg.scratch + at;
+        struct dlms_end end = client_end_for(c, p[0]);
         size_t cap, max;
         uint32_t ic;
         int e = 0;
@@ -74,6 +74,8 @@ int client_on_gbt(struct dlms_client *c, const uint8_t *p, size_t n, int64_t now
         if (step == GBT_WHOLE) {
                 c->gbt_active = false;
                 *ret_whole = true;
+        } else if (c->unnumbered) {
+                c->gbt.turn = false;
         } else if (step == GBT_TURN) {
                 c->round_trips++;
                 client_pump_blocks(c);

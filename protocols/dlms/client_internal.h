@@ -31,6 +31,9 @@ int client_send(struct dlms_client *c, struct axdr_writer *w);
 struct axdr_writer client_begin_plain(struct dlms_client *c);
 int client_send_plain(struct dlms_client *c, struct axdr_writer *w);
 
+/* Our means of protecting an APDU of this plain tag. */
+struct dlms_end client_end_for(struct dlms_client *c, uint8_t tag);
+
 static inline bool client_can(const struct dlms_client *c, uint32_t conformance)
 {
         return (c->conformance & conformance) == conformance;
@@ -51,8 +54,9 @@ const struct dlms_item *client_item(struct dlms_client *c, size_t i, struct dlms
 int client_send_next_block(struct dlms_client *c, int64_t now_ms);
 /* SINGLES: asks for the next item. */
 int client_next_single(struct dlms_client *c, int64_t now_ms);
-/* The meter refused a request with list or ACCESS: item by item instead. False when it was none. */
-bool client_fall_back(struct dlms_client *c, int64_t now_ms, int *ret_error);
+/* The meter refused a request with list or ACCESS: item by item instead. @broken: it does not do
+ * what it granted, so not again. False when it was no such request. */
+bool client_fall_back(struct dlms_client *c, bool broken, int64_t now_ms, int *ret_error);
 
 /* client_blocks.c: general block transfer. */
 /* Seals and sends a plain APDU of scratch, @at bytes from its beginning, in blocks. */

@@ -81,7 +81,8 @@ int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n, in
                 return e;
         error = apdu_exception_error(&x);
         c->gbt_active = false;
-        if (is_requesting(c) && is_curable(error) && client_fall_back(c, now_ms, &e))
+        if (is_requesting(c) && is_curable(error) &&
+            client_fall_back(c, error != DLMS_E_EXCEPTION_TOO_LONG, now_ms, &e))
                 return e;
         c->failed_detail = (uint8_t)(x.state << 4 | x.service);
         c->failed_counter = x.counter;
@@ -96,7 +97,7 @@ int client_on_service_error(struct dlms_client *c, const uint8_t *apdu, size_t n
         if (e)
                 return e;
         c->gbt_active = false;
-        if (is_requesting(c) && client_fall_back(c, now_ms, &e))
+        if (is_requesting(c) && client_fall_back(c, true, now_ms, &e))
                 return e;
         c->failed_detail = (uint8_t)(x.kind << 4 | (x.reason & 0x0F));
         return c->state == DLMS_CLIENT_ASSOCIATING ? DLMS_E_ASSOCIATION_INITIATE
@@ -123,12 +124,13 @@ static int done(struct dlms_client *c, uint8_t result, const uint8_t *data, size
         struct dlms_client_request *q = &c->request;
         bool last = q->form != DLMS_FORM_SINGLES || q->at + 1 == q->n;
 
-        client_enter(c, DLMS_CLIENT_READY, now_ms);
-        emit_result(c, result, data, n, last);
         if (last)
-                return 0;
-        q->at++;
-        return client_next_single(c, now_ms);
+                client_enter(c, DLMS_CLIENT_READY, now_ms);
+        emit_result(c, result, data, n, last);
+        /* The next request may be built where this value lies: when it was taken. */
+        q->next = !last;
+        q->next_ms = now_ms;
+        return 0;
 }
 
 /* Items of a reply with several are told one by one from next_event(). */
@@ -350,8 +352,8 @@ static int on_normal(struct dlms_client *c, const struct apdu_response *a, int64
 
         if (c->request.form != DLMS_FORM_LIST)
                 return done(c, a->result, a->data, a->n, now_ms);
-        /* One answer to a list: the meter does not do what it granted. */
-        if (a->result != 0 && client_fall_back(c, now_ms, &e))
+        /* One refusal for a whole list: it may have been too much, or an item the meter dislikes. */
+        if (a->result != 0 && client_fall_back(c, false, now_ms, &e))
                 return e;
         return DLMS_E_UNEXPECTED;
 }

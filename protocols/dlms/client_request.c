@@ -340,7 +340,7 @@ static int send_form(struct dlms_client *c, int64_t now_ms)
         c->busy_polls = 0;
         q->blocks = false;
         q->done = q->part = 0;
-        if (c->cfg.gbt_requests && gbt_usable(c) && (q->form != DLMS_FORM_SINGLES || q->at == 0))
+        if (c->cfg.gbt_requests && gbt_usable(c))
                 return send_in_gbt(c, now_ms);
         if (sealed_size(c, size) <= apdu_max(c)) {
                 w = client_begin(c);
@@ -352,8 +352,7 @@ static int send_form(struct dlms_client *c, int64_t now_ms)
                 q->blocks = true;
                 return send_block(c, descriptors, waiting_state(c), now_ms);
         }
-        /* An event of the item before may lie in scratch. */
-        if (gbt_usable(c) && (q->form != DLMS_FORM_SINGLES || q->at == 0))
+        if (gbt_usable(c))
                 return send_in_gbt(c, now_ms);
         if (is_list(c)) {
                 q->form = DLMS_FORM_SINGLES;
@@ -365,7 +364,19 @@ static int send_form(struct dlms_client *c, int64_t now_ms)
 
 int client_next_single(struct dlms_client *c, int64_t now_ms)
 {
+        c->request.next = false;
+        c->request.at++;
         return send_form(c, now_ms);
+}
+
+/* ACCESS has no service-specific ciphering: it needs a general envelope. */
+static bool access_usable(const struct dlms_client *c)
+{
+        bool general = c->cfg.general || c->cfg.sign || c->cfg.envelope != DLMS_ENVELOPE_SERVICE ||
+                       client_can(c, DLMS_CONF_GENERAL_PROTECTION);
+
+        return client_can(c, DLMS_CONF_ACCESS) && !c->cfg.short_names &&
+               (general || !client_is_ciphered(c));
 }
 
 /* The form for the items at hand. */
@@ -373,7 +384,7 @@ static enum dlms_client_form choose(struct dlms_client *c)
 {
         static const uint32_t bits[] = { 0, 0, DLMS_CONF_SET, DLMS_CONF_ACTION };
         struct dlms_client_request *q = request(c);
-        bool access = client_can(c, DLMS_CONF_ACCESS) && !c->cfg.short_names, list;
+        bool access = access_usable(c), list;
         bool mixed = false, lacking = false;
         struct dlms_item buf;
 
@@ -391,16 +402,19 @@ static enum dlms_client_form choose(struct dlms_client *c)
         return list ? DLMS_FORM_LIST : DLMS_FORM_SINGLES;
 }
 
-bool client_fall_back(struct dlms_client *c, int64_t now_ms, int *ret_error)
+bool client_fall_back(struct dlms_client *c, bool broken, int64_t now_ms, int *ret_error)
 {
         struct dlms_client_request *q = request(c);
 
         if (!is_list(c))
                 return false;
-        c->broken |= q->form == DLMS_FORM_ACCESS ? DLMS_CONF_ACCESS : DLMS_CONF_MULTIPLE_REFERENCES;
-        c->conformance &= ~c->broken;
+        if (broken) {
+                c->broken |= q->form == DLMS_FORM_ACCESS ? DLMS_CONF_ACCESS
+                                                         : DLMS_CONF_MULTIPLE_REFERENCES;
+                c->conformance &= ~c->broken;
+        }
+        q->form = broken ? choose(c) : DLMS_FORM_SINGLES;
         q->at = 0;
-        q->form = choose(c);
         *ret_error = send_form(c, now_ms);
         return true;
 }
@@ -411,7 +425,8 @@ bool client_fall_back(struct dlms_client *c, int64_t now_ms, int *ret_error)
 static bool ready(const struct dlms_client *c)
 {
         return c->state == DLMS_CLIENT_READY && c->event.type == DLMS_EV_NONE &&
-               c->list_at == c->list_n && c->channel.out_len == 0 && !c->gbt_active;
+               c->list_at == c->list_n && c->channel.out_len == 0 && !c->gbt_active &&
+               !c->request.next;
 }
 
 static int check_item(struct dlms_client *c, const struct dlms_item *item)
@@ -419,7 +434,7 @@ static int check_item(struct dlms_client *c, const struct dlms_item *item)
         static const uint32_t bits[] = { 0, 0, DLMS_CONF_SET, DLMS_CONF_ACTION };
         uint32_t select =
                 c->cfg.short_names ? DLMS_CONF_PARAMETERIZED_ACCESS : DLMS_CONF_SELECTIVE_ACCESS;
-        bool access = client_can(c, DLMS_CONF_ACCESS);
+        bool access = access_usable(c);
 
         if (item->service < DLMS_GET || item->service > DLMS_ACTION)
                 return DLMS_E_ARGUMENT;

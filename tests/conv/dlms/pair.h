@@ -19,6 +19,8 @@ struct joined {
         bool closed, failed;
         struct dlms_event failure;
         size_t drop_from, drop_to; /* bytes of the server's stream that get lost, [from, to) */
+        size_t lose_from;          /* the same of the client's stream: one delivery; 0 = none */
+        bool drop_blocks;          /* only deliveries of general blocks get lost */
         size_t delivered, sent;    /* bytes server to client, client to server */
         /* Called for every event but CLOSED and FAILED; gives the next command. */
         void (*on_event)(struct joined *j, const struct dlms_event *ev);
@@ -42,6 +44,29 @@ static inline void joined_drain(struct joined *j)
         }
 }
 
+/* Whether these bytes, from byte @start of their stream on, get lost on the way. */
+static inline bool joined_loses(struct joined *j, bool to_client, size_t start, const uint8_t *p,
+                                size_t n)
+{
+        size_t from = to_client ? j->drop_from : j->lose_from;
+        size_t to = to_client ? j->drop_to : from ? from + 1 : 0;
+
+        if (j->drop_blocks && (n < 9 || p[8] != 0xE0)) {
+                /* The next delivery that may get lost will. */
+                if (start < to && start + n >= to) {
+                        j->drop_from += to_client ? n : 0;
+                        j->drop_to += to_client ? n : 0;
+                        j->lose_from += to_client ? 0 : n;
+                }
+                return false;
+        }
+        if (start >= to || start + n <= from)
+                return false;
+        if (!to_client)
+                j->lose_from = 0; /* once */
+        return true;
+}
+
 static inline bool joined_carry(struct joined *j, bool to_client)
 {
         const struct core_ops *from = to_client ? &dlms_server_core : &dlms_client_core;
@@ -58,15 +83,21 @@ static inline bool joined_carry(struct joined *j, bool to_client)
         memcpy(bytes, out, n);
         from->output_done(src, n);
         if (to_client) {
-                size_t start = j->delivered;
+                bool lost = joined_loses(j, true, j->delivered, bytes, n);
 
                 j->delivered += n;
-                if (start < j->drop_to && start + n > j->drop_from) {
+                if (lost) {
                         free(bytes); /* the whole burst is lost */
                         return true;
                 }
         } else {
+                bool lost = joined_loses(j, false, j->sent, bytes, n);
+
                 j->sent += n;
+                if (lost) {
+                        free(bytes);
+                        return true;
+                }
         }
         while (at < n && idle < 2) {
                 size_t part = n - at < j->chunk ? n - at : j->chunk, taken;

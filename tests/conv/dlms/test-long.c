@@ -263,7 +263,7 @@ static void blocks_the_meter_did_not_grant(void)
         CU_ASSERT(bench.j.closed);
         CU_ASSERT_EQUAL(bench.results[0], DLMS_E_TOO_LONG);
         CU_ASSERT_EQUAL(bench.results[1], DLMS_E_TOO_LONG);
-        CU_ASSERT_EQUAL(bench.results[2], DLMS_E_CONFORMANCE);
+        CU_ASSERT_EQUAL(bench.results[2], DLMS_E_TOO_LONG);
 }
 
 /* ---- lists ---- */
