@@ -71,6 +71,9 @@ static bool set_named(struct meter_options *o, const char *name, const char *val
                 return set_title(o->server_title, &o->has_server_title, value);
         if (strcasecmp(name, "client_title") == 0)
                 return set_title(o->client_title, &o->has_client_title, value);
+        /* The master key stands beside the others in a key list; reading needs it not. */
+        if (strcasecmp(name, "kek") == 0)
+                return *value != 0;
         *known = false;
         return false;
 }
@@ -94,7 +97,7 @@ static int take_line(struct meter_options *o, const char *path, unsigned number,
                         number);
         else if (!known)
                 fprintf(stderr,
-                        "headrace: %s line %u: \"%s\" is none of guek, gak, password, "
+                        "headrace: %s line %u: \"%s\" is none of guek, gak, kek, password, "
                         "client_title, server_title\n",
                         path, number, name);
         else

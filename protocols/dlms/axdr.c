@@ -154,6 +154,7 @@ static bool read_contents(struct axdr_reader *r, uint8_t tag, struct axdr_value 
         unsigned size, bytes;
 
         v->tag = tag;
+        v->p = NULL; /* "has bytes" is asked by looking at it */
         if (tag == AXDR_DONT_CARE) {
                 v->i = 0;
                 return true;

@@ -58,8 +58,9 @@ struct axdr_value {
                 uint64_t u;
                 double f;
         };
-        const uint8_t *p; /* borrowed: strings, bit-string, date-times; compact-array: contents */
-        size_t n;         /* bytes; bit-string: bits; array and structure: elements */
+        const uint8_t *p;    /* borrowed: strings, bit-string, date-times; compact-array: contents;
+                                NULL for all others */
+        size_t n;            /* bytes; bit-string: bits; array and structure: elements */
         const uint8_t *type; /* compact-array: type description */
         size_t type_n;
 };

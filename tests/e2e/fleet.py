@@ -67,7 +67,7 @@ def main():
 
     read, _ = fleet(build, ["--dlms-hdlc", "20", "--wrong-key", "5"], ["--limit", "8", "--timeout", "1000"])
     whole(c, read, "wrong keys", 5)
-    c.equal(read["unread"], {"wrong_key": 5}, "their cause")
+    c.equal(read["unread"], {"wrong_encryption_key": 5}, "their cause")
     return c.done()
 
 

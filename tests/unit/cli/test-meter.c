@@ -114,6 +114,8 @@ static void test_values(void)
                 { "0105 1101 1102 1103 1104 1105", "5 of [1, 2, 3, ...]" },
                 { "0301", "yes" },
                 { "00", "nothing" },
+                { "FF", "type 255" },
+                { "0203 1105 00 FF", "{5, nothing, type 255}" },
                 { "0405F8", "bits 11111" },
                 { "0202 11", "(damaged)" },
                 { "", "(damaged)" },
