@@ -58,6 +58,11 @@ static const char *config(void *arg, const char *plugin, const char *key)
 
 struct fixture *fixture_new(const char *const *plugins)
 {
+        return fixture_new_with(NULL, plugins);
+}
+
+struct fixture *fixture_new_with(const struct hr_plugin *builtin, const char *const *plugins)
+{
         const char *conninfo = getenv("HEADRACE_TEST_DB");
         struct fixture *f = calloc(1, sizeof *f);
         struct buf errors = BUF_INIT;
@@ -72,6 +77,8 @@ struct fixture *fixture_new(const char *const *plugins)
                      &(struct host_options){
                              .db = f->db, .workers = 2, .job_workers = 1, .config = config }))
                 die("host", "out of memory");
+        if (builtin && host_add_builtin(f->host, builtin, &errors))
+                die("builtin", buf_cstr(&errors));
         load(f, plugins, &errors);
         if (host_start(f->host, &errors))
                 die("starting", buf_cstr(&errors));

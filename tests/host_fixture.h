@@ -20,6 +20,8 @@ struct fixture;
 /* @plugins: paths of .so files, relative ones below HEADRACE_BUILD, ended by NULL; or NULL. Prints
  * what is wrong and exits 1 when the host does not start. */
 struct fixture *fixture_new(const char *const *plugins);
+/* The same with a further builtin, such as collect_plugin. */
+struct fixture *fixture_new_with(const struct hr_plugin *builtin, const char *const *plugins);
 void fixture_free(struct fixture *f);
 struct host *fixture_host(struct fixture *f);
 struct db *fixture_db(struct fixture *f);

@@ -83,7 +83,8 @@ static bool read_offset(struct command *c, const uint8_t *data, size_t n)
         int64_t utc;
 
         axdr_reader_init(&r, data, n);
-        if (!axdr_next(&r, &v) || !v.p || !dlms_datetime_read(v.p, v.n, &t))
+        if (!axdr_next(&r, &v) || (v.tag != AXDR_OCTET_STRING && v.tag != AXDR_DATE_TIME) ||
+            !dlms_datetime_read(v.p, v.n, &t))
                 return false;
         if (t.deviation != DATETIME_NO_DEVIATION)
                 c->offset_min =

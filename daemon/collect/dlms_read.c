@@ -154,7 +154,8 @@ static void on_clock(struct dlms_visit *d, const struct dlms_event *ev)
         int64_t utc, off;
 
         axdr_reader_init(&r, ev->data, ev->len);
-        if (!axdr_next(&r, &v) || !v.p || !dlms_datetime_read(v.p, v.n, &t) ||
+        if (!axdr_next(&r, &v) || (v.tag != AXDR_OCTET_STRING && v.tag != AXDR_DATE_TIME) ||
+            !dlms_datetime_read(v.p, v.n, &t) ||
             dlms_datetime_utc(&t, dlms_visit_sign(d), 0, &utc) < 0) {
                 visit_fail(&d->v, VISIT_CLOCK, "the meter's clock is not set");
                 dlms_visit_advance(d); /* a command may set it */

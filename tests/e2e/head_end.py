@@ -20,7 +20,8 @@ class HeadEnd:
         self.daemon.sections["sweep"].update({"back": "10d", "retry_min": "1s", "jitter": "0s"})
         for section, keys in (sections or {}).items():
             self.daemon.sections.setdefault(section, {}).update(keys)
-        self.sim = harness.Simulator(build, self.state, "--from", FROM, *sim_args)
+        first = [] if "--from" in sim_args else ["--from", FROM]
+        self.sim = harness.Simulator(build, self.state, *first, *sim_args)
         self.people = {}
 
     def start(self, change=None):
