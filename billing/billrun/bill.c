@@ -77,6 +77,13 @@ static void check_parts(struct bill *b, const struct bill_input *in)
                                arena_printf(&b->arena, "Tariff %s version %d cannot be used: %s",
                                             p->code, p->version,
                                             p->error ? p->error : "not loaded"));
+                else if (strcmp(p->hash, p->current_hash) != 0)
+                        except(b, true, "tariff_damaged",
+                               arena_printf(
+                                       &b->arena,
+                                       "The document of tariff %s version %d is not the one that "
+                                       "was put in force; restore it, then run again",
+                                       p->code, p->version));
                 day = p->to_day;
         }
         if (day != in->to_day)

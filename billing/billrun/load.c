@@ -14,7 +14,7 @@ struct tariff_entry {
         struct tariff_entry *next;
         char code[64];
         int version;
-        char hash[80];
+        char hash[160];               /* hex; longer where the document is not the recorded one */
         struct rating_tariff *tariff; /* NULL when it could not be loaded */
         struct rating_error err;
 };

@@ -137,6 +137,8 @@ static enum hr_status compare_all(struct replay *r, const struct load_contract *
                         billrun_host->format(r->call, "tariff %s version %d", c->parts[i].code,
                                              c->parts[i].version),
                         c->parts[i].hash, c->parts[i].current_hash);
+        if (c->in.damaged)
+                differ(r, "stored readings", "", c->in.damaged);
         s = compare_determinants(r, b);
         if (s == HR_OK)
                 s = compare_lines(r, b);

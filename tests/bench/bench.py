@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """./dev bench: every figure of docs/benchmarks.md, each as a ratio against its yardstick in the same run.
 
-usage: bench.py --build DIR [--write] [NAME...]     --write puts the table into docs/benchmarks.md"""
+usage: bench.py --build DIR [--write] [--full] [NAME...]     --write puts the table into docs/benchmarks.md"""
 import argparse
 import json
 import os
@@ -13,6 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import billing  # noqa: E402
 import harness  # noqa: E402
 import servers  # noqa: E402
 
@@ -274,7 +275,16 @@ def bench_pdf(build):
         row(*line.split("|"))
 
 
-BENCHES = {"pdf": bench_pdf, "dlms": bench_dlms, "senml": bench_senml, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
+# ---- billing ----
+
+SIZES = [50000]
+
+
+def bench_billing(build):
+    billing.bench(build, row, SIZES)
+
+
+BENCHES = {"billing": bench_billing, "pdf": bench_pdf, "dlms": bench_dlms, "senml": bench_senml, "copy": bench_copy, "mqtt": bench_mqtt, "start": bench_start,
            "concentrator": bench_concentrator}
 
 
@@ -292,9 +302,12 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--write", action="store_true")
+    p.add_argument("--full", action="store_true", help="billing at 50,000, 150,000 and 500,000 accounts")
     p.add_argument("names", nargs="*")
     args = p.parse_args()
     failed = 0
+    if args.full:
+        SIZES[1:] = [150000, 500000]
     for name in args.names or BENCHES:
         if name not in BENCHES:
             sys.exit("there is no bench %s; there are: %s" % (name, ", ".join(BENCHES)))

@@ -327,6 +327,161 @@ def killed_run(town, kills, seed=3, expect_s=None):
     return run, inside
 
 
+# ---- yardsticks ----
+
+def bare_scan(town):
+    """Seconds of reading the month's blocks by two connections that do nothing with them."""
+    began, halves = time.monotonic(), []
+    for lo, hi in ((1, town.n // 2), (town.n // 2 + 1, 2 * town.n)):
+        halves.append(subprocess.Popen(
+            ["psql", "-X", "-q", "-o", os.devnull, "-h", town.db.dir, "-U", "headrace", "-d", "headrace", "-c",
+             "copy (select meter_id, day, data from mdm.block where day = any (select generate_series('2026-09-30'::date, "
+             "'2026-10-31', '1 day')::date) and meter_id between %d and %d) to stdout (format binary)" % (lo, hi)],
+            stdout=subprocess.DEVNULL))
+    for p in halves:
+        if p.wait():
+            raise RuntimeError("the scan failed")
+    return time.monotonic() - began
+
+
+PLAIN = """
+with v as (select contract_id, value, at at time zone 'Europe/Berlin' as l from public.bench_value),
+p as (select contract_id, value, case when extract(isodow from l) > 5 or l::time < '06:00' or l::time >= '22:00' then 'off'
+                                      when l::time >= '17:00' and l::time < '20:00' then 'peak' else 'mid' end as period from v),
+s as (select contract_id, coalesce(sum(value) filter (where period = 'peak'), 0) / 1000 as peak,
+             coalesce(sum(value) filter (where period = 'mid'), 0) / 1000 as mid,
+             coalesce(sum(value) filter (where period = 'off'), 0) / 1000 as off, max(value) * 4 / 1000 as kw
+      from p group by 1),
+l as (select contract_id, round(31 * 0.35, 2) as base, round(peak * 0.3417, 2) as peak, round(mid * 0.2893, 2) as mid,
+             round(off * 0.1961, 2) as off, round(kw * 2.85, 2) as power from s)
+insert into public.bench_bill
+select contract_id, base, peak, mid, off, power, round((base + peak + mid + off + power) * 0.19, 2) from l"""
+
+
+def plain_sql(town, run, contracts=1000):
+    """The same time-of-use bills in one SQL statement over one row a value: (bills a second, differing)."""
+    town.sql("create table public.bench_value (contract_id bigint, at timestamptz, value numeric, primary key (contract_id, at))")
+    town.sql("create table public.bench_bill (contract_id bigint primary key, base numeric, peak numeric, mid numeric, "
+             "off numeric, power numeric, vat numeric)")
+    town.sql("insert into public.bench_value select c.contract_id, r.at, r.value from crm.contract c, mdm.readings("
+             "c.service_point_id::int, 1::smallint, '2026-09-30 22:00+00', '2026-10-31 23:00+00') r "
+             "where c.contract_id <= %d and c.contract_id %% 20 < 12" % min(town.n, contracts * 20 // 12))
+    town.sql("analyze public.bench_value")
+    began = time.monotonic()
+    town.sql(PLAIN)
+    seconds = time.monotonic() - began
+    n, bad = map(int, town.sql(
+        "select count(*), count(*) filter (where (base + peak + mid + off + power + vat) * 100 <> b.total) from public.bench_bill "
+        "join billing.bill b using (contract_id) where b.run_id = %d" % run)[0])
+    return n / seconds, bad
+
+
+def whatif_year(town, tries=5):
+    """A year of quarter hours rated by the API: median milliseconds, from the request to the answer."""
+    body = {"input": {"from": "2025-01-01", "to": "2026-01-01", "tz": "Europe/Berlin", "series": [
+        {"name": "energy.import", "unit": "kWh", "scale": 3, "at": "2024-12-31T23:00:00Z", "period_s": 900,
+         "values": [100 + i * 7919 % 400 for i in range(365 * 96)]}]}}
+    times = []
+    for _ in range(tries):
+        began = time.monotonic()
+        town.daemon.api.post("/v1/tariffs/TOU/whatif", body)
+        times.append((time.monotonic() - began) * 1000)
+    return sorted(times)[tries // 2]
+
+
+def pushed_to_priced(build, tries=5):
+    """Seconds from a meter's publish to a priced line that knows its reading: the highest of @tries."""
+    town, broker, worst = Town(build, 20, "push"), servers.Broker(), 0.0
+    try:
+        town.make()
+        town.daemon.kill()
+        town.daemon.role = town.daemon.sections["daemon"]["role"] = "all"
+        town.daemon.sections["mqtt"] = {"host": "127.0.0.1", "port": broker.port}
+        town.daemon.start(300)
+        town.daemon.api.post("/v1/meters/import", {"meters": [
+            {"serial": "PUSH", "maker": "T", "model": "HR-MQTT-SENML", "commodity": "electricity", "protocol": "mqtt",
+             "identity": "push", "branch": "HN", "address": {}}]})
+        town.sql("update crm.installation set meter_id = (select meter_id from mdm.meter where serial = 'PUSH') "
+                 "where service_point_id = 1")
+        day = dt.datetime.now(ZONE).date() - dt.timedelta(days=1)
+        start = int(dt.datetime.combine(day, dt.time(), ZONE).timestamp())
+        end = int(dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZONE).timestamp())
+        question = {"account": "A1", "from": str(day), "to": str(day + dt.timedelta(days=1))}
+
+        def publish(times, value):
+            pack = [{"bt": t, "n": "energy.import", "u": "Wh", "v": value} for t in times]
+            subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-t",
+                            "headrace/v1/push/telemetry", "-m", json.dumps(pack)], check=True)
+
+        def total():
+            try:
+                return json.dumps(town.daemon.api.post("/v1/tariffs/TOU/whatif", question), sort_keys=True)
+            except harness.Problem:
+                return None
+
+        publish(range(start, end - 900, 900), 250)
+        known = total()
+        for i in range(tries):
+            began = time.monotonic()
+            publish([end - 900], 1000 + i)
+            known = harness.wait_until(lambda: (lambda t: t if t and t != known else None)(total()), 60, "a priced reading", 0.02)
+            worst = max(worst, time.monotonic() - began)
+        return worst
+    finally:
+        town.close()
+        broker.close()
+
+
+# ---- as rows of the bench ----
+
+def measure(build, accounts, row, name):
+    """One town: the run and its yardsticks. @row(name, figure, yardstick, ratio, how); bills, seconds."""
+    town = Town(build, accounts)
+    try:
+        town.make()
+        memory = Memory(town)
+        memory.start()
+        run, seconds = town.bill()
+        memory.stop()
+        bills = int(town.one("select count(*) from billing.bill where run_id = %d and state = 'draft'" % run))
+        split, cpu, bare = town.split(run), town.timings["cpu"], bare_scan(town)
+        row("%s, %d bills" % (name, bills), "%.1f s, %.0f bills a second" % (seconds, bills / seconds),
+            "bare block scan, two connections: %.1f s" % bare, "%.1f" % (seconds / bare),
+            "to drafts in the database; threads' seconds scan %.1f, rate %.1f, write %.1f; processor seconds daemon %.1f, "
+            "database %.1f; memory daemon %d MB, its sessions %d MB"
+            % (*split, *cpu, memory.daemon_kb // 1024, memory.sessions_kb // 1024))
+        checked = check_sample(town, run, 20)
+        if any(bad for _, bad in checked.values()) or not bills:
+            raise RuntimeError("the bills are wrong: %s" % checked)
+        return town, run, bills, seconds
+    except BaseException:
+        town.close()
+        raise
+
+
+def bench(build, row, sizes=(50000,)):
+    rates = []
+    for accounts in sizes:
+        town, run, bills, seconds = measure(build, accounts, row, "bill run")
+        try:
+            rates.append((accounts, seconds / bills, sum(town.timings["cpu"]) / bills))
+            if accounts != sizes[0]:
+                continue
+            plain, bad = plain_sql(town, run)
+            row("time-of-use bills", "%.0f a second" % (bills / seconds), "plain SQL, one row a value, %.0f a second" % plain,
+                "%.1f" % (bills / seconds / plain), "one statement over 1,000 contracts' rows, in one session; %d totals differ" % bad)
+            ms = whatif_year(town)
+            row("what-if, a year of quarter hours", "%.0f ms" % ms, "50 ms wanted", "%.2f" % (ms / 50),
+                "median of 5 through the API, 35,040 values in the request")
+        finally:
+            town.close()
+    for accounts, wall, cpu in rates[1:]:
+        row("growth to %d accounts" % accounts, "%.3f ms a bill" % (wall * 1000), "%.3f ms at %d" % (rates[0][1] * 1000, rates[0][0]),
+            "%.2f" % (wall / rates[0][1]), "processor time a bill: ratio %.2f" % (cpu / rates[0][2]))
+    s = pushed_to_priced(build)
+    row("pushed reading to priced line", "%.2f s" % s, "5 s wanted", "%.2f" % (s / 5), "highest of 5, MQTT publish to what-if")
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)

@@ -47,7 +47,7 @@ select :n + g, 1, 'C' || g || 'B', g, g, 'TOU', daterange('2026-10-16', null)
 from generate_series(1, :n) g where g % 20 = 16;
 select setval(pg_get_serial_sequence(t, c), 2 * :n + 1)
 from (values ('crm.party', 'party_id'), ('crm.account', 'account_id'), ('crm.premise', 'premise_id'),
-             ('crm.service_point', 'service_point_id'), ('crm.contract', 'contract_id')) x(t, c);
+             ('crm.service_point', 'service_point_id'), ('crm.contract', 'contract_id'), ('mdm.meter', 'meter_id')) x(t, c);
 select mdm.make_block_partitions(d) from unnest(array['2026-09-30', '2026-10-01', '2026-11-01']::date[]) d;
 
 create function pg_temp.version(p_code text, p_version int, p_valid daterange, p_components text) returns void

@@ -63,8 +63,10 @@ where v.state = 'active'
 order by c.contract_id, lower(v.valid * c.span)
 
 -- name: tariff_document
-select document_text, encode(hash, 'hex') as hash
-from billing.tariff_version where code = $1 and version = $2::int
+-- The hash of what stands there now, and what the row says where that is another one.
+select document_text, encode(x.now, 'hex') || case when x.now <> hash then ', recorded as ' || encode(hash, 'hex')
+                                                   else '' end as hash
+from billing.tariff_version cross join lateral (select sha256(convert_to(document_text, 'UTF8')) as now) x where code = $1 and version = $2::int
 
 -- name: batch_given
 select c.contract_id, p.key as name, p.value
