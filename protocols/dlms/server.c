@@ -183,6 +183,16 @@ static int check_opened(const struct dlms_server *s, const struct dlms_opened *o
         return 0;
 }
 
+/* What the client is told: protected too little is another thing than garbled. */
+static uint8_t refusal(int error)
+{
+        if (error == DLMS_E_APDU || error == DLMS_E_TRAILING)
+                return APDU_EXC_OTHER;
+        if (error == DLMS_E_SECURITY || error == DLMS_E_NOT_SIGNED || error == DLMS_E_NOT_CIPHERED)
+                return APDU_EXC_NOT_POSSIBLE;
+        return APDU_EXC_DECIPHERING;
+}
+
 int server_open_apdu(struct dlms_server *s, uint8_t *p, size_t n, uint8_t **ret_p, size_t *ret_n)
 {
         struct dlms_end end;
@@ -204,10 +214,7 @@ int server_open_apdu(struct dlms_server *s, uint8_t *p, size_t n, uint8_t **ret_
                 e = check_opened(s, &o);
         if (e) {
                 s->refused = (enum dlms_error)e;
-                server_refuse(s, 1,
-                              e == DLMS_E_APDU || e == DLMS_E_TRAILING ? APDU_EXC_OTHER
-                              : e == DLMS_E_SECURITY ? APDU_EXC_NOT_POSSIBLE /* too little, not garbled */
-                                                     : APDU_EXC_DECIPHERING);
+                server_refuse(s, 1, refusal(e));
                 return e;
         }
         *ret_p = o.p;

@@ -50,11 +50,11 @@ static void told_by_meter(void)
         CU_ASSERT_EQUAL(association_run(), DLMS_E_ASSOCIATION_CONTEXT);
         association_ciphered(DLMS_ENVELOPE_SERVICE); /* less protection than the meter demands */
         assoc.ccfg.policy = DLMS_POLICY_ENCRYPTED;
-        CU_ASSERT_EQUAL(association_run(), DLMS_E_EXCEPTION_DECIPHERING);
+        CU_ASSERT_EQUAL(association_run(), DLMS_E_EXCEPTION_NOT_ALLOWED);
         CU_ASSERT_EQUAL(assoc.server.refused, DLMS_E_SECURITY);
         association_ciphered(DLMS_ENVELOPE_GENERAL); /* not signed */
         assoc.scfg.sign = true;
-        CU_ASSERT_EQUAL(association_run(), DLMS_E_EXCEPTION_DECIPHERING);
+        CU_ASSERT_EQUAL(association_run(), DLMS_E_EXCEPTION_NOT_ALLOWED);
         CU_ASSERT_EQUAL(assoc.server.refused, DLMS_E_NOT_SIGNED);
 }
 
