@@ -78,6 +78,10 @@ struct dlms_client_config {
          * is dlms_client_broken(), to be remembered for the meter's model. */
         uint32_t assume, avoid;
         bool prefer_access;      /* ACCESS rather than a request with list */
+        /* An exception or service error in answer to a request is its RESULT, "other reason" with
+         * .error and .detail, and the session goes on; else it fails the session. What says that
+         * the association itself is broken (deciphering, counter) fails it always. */
+        bool exceptions_are_results;
         uint8_t gbt_window;      /* general block transfer: blocks we take in a row, 1-63; 0 = none */
         bool gbt_requests;       /* requests in a block too, so that the meter knows the window */
         bool short_names;        /* short-name referencing; reading only */
@@ -129,8 +133,8 @@ struct dlms_event {
         uint8_t result;      /* RESULT: enum dlms_access_result or action-result, 0 = success */
         const uint8_t *data; /* RESULT: A-XDR value; borrowed until the next call but output */
         size_t len;
-        enum dlms_error error;
-        uint8_t detail;   /* FAILED: diagnostic, exception or service error as received */
+        enum dlms_error error; /* FAILED; RESULT: of an exception taken for a result, else 0 */
+        uint8_t detail;   /* with .error: diagnostic, exception or service error as received */
         uint32_t counter; /* FAILED, EXCEPTION_COUNTER: the one the meter expects, 0 unknown */
 };
 

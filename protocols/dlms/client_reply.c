@@ -64,6 +64,22 @@ static bool is_curable(enum dlms_error e)
                e == DLMS_E_EXCEPTION_NOT_SUPPORTED || e == DLMS_E_EXCEPTION_TOO_LONG;
 }
 
+static int done(struct dlms_client *c, uint8_t result, const uint8_t *data, size_t n,
+                int64_t now_ms);
+
+/* The request's own result, if the caller wants it so: 0, else the session's error. */
+static int refused(struct dlms_client *c, enum dlms_error error, uint8_t detail, int64_t now_ms)
+{
+        if (!c->cfg.exceptions_are_results) {
+                c->failed_detail = detail;
+                return (int)error;
+        }
+        done(c, DLMS_ACCESS_OTHER, NULL, 0, now_ms);
+        c->event.error = error;
+        c->event.detail = detail;
+        return 0;
+}
+
 static bool is_requesting(const struct dlms_client *c)
 {
         return c->state == DLMS_CLIENT_GETTING || c->state == DLMS_CLIENT_SETTING ||
@@ -81,9 +97,11 @@ int client_on_exception(struct dlms_client *c, const uint8_t *apdu, size_t n, in
                 return e;
         error = apdu_exception_error(&x);
         c->gbt_active = false;
-        if (is_requesting(c) && is_curable(error) &&
-            client_fall_back(c, error != DLMS_E_EXCEPTION_TOO_LONG, now_ms, &e))
-                return e;
+        if (is_requesting(c) && is_curable(error)) {
+                if (client_fall_back(c, error != DLMS_E_EXCEPTION_TOO_LONG, now_ms, &e))
+                        return e;
+                return refused(c, error, (uint8_t)(x.state << 4 | x.service), now_ms);
+        }
         c->failed_detail = (uint8_t)(x.state << 4 | x.service);
         c->failed_counter = x.counter;
         return (int)error;
@@ -97,8 +115,12 @@ int client_on_service_error(struct dlms_client *c, const uint8_t *apdu, size_t n
         if (e)
                 return e;
         c->gbt_active = false;
-        if (is_requesting(c) && client_fall_back(c, true, now_ms, &e))
-                return e;
+        if (is_requesting(c)) {
+                if (client_fall_back(c, true, now_ms, &e))
+                        return e;
+                return refused(c, DLMS_E_SERVICE_ERROR,
+                               (uint8_t)(x.kind << 4 | (x.reason & 0x0F)), now_ms);
+        }
         c->failed_detail = (uint8_t)(x.kind << 4 | (x.reason & 0x0F));
         return c->state == DLMS_CLIENT_ASSOCIATING ? DLMS_E_ASSOCIATION_INITIATE
                                                    : DLMS_E_SERVICE_ERROR;
