@@ -211,6 +211,36 @@ static void parse_push(struct parse *p, const json_t *push)
         }
 }
 
+/* Lists of values without codes, told apart by their length: "" where nothing of ours stands. */
+static void parse_lists(struct parse *p, const json_t *all)
+{
+        json_t *list, *code;
+        size_t i, k;
+
+        json_array_foreach(all, i, list)
+        {
+                struct model_list *to = &p->m->lists[p->m->n_lists];
+
+                if (p->m->n_lists == MODEL_LISTS_MAX || !json_array_size(list) ||
+                    json_array_size(list) > MODEL_OBJECTS_MAX) {
+                        fail(p, "push: at most %d \"lists\", each of 1 to %d codes", MODEL_LISTS_MAX,
+                             MODEL_OBJECTS_MAX);
+                        return;
+                }
+                json_array_foreach(list, k, code)
+                {
+                        const char *s = json_string_value(code);
+
+                        if (!s || (*s && obis_parse(s, &to->at[k]) < 0)) {
+                                fail(p, "push: \"lists\": \"%s\" is no OBIS code", s ? s : "");
+                                return;
+                        }
+                }
+                to->n = (uint8_t)json_array_size(list);
+                p->m->n_lists++;
+        }
+}
+
 static void place_of(struct parse *p, const json_t *o, const char *name, struct model_place *ret,
                      uint16_t class_id, struct obis otherwise)
 {
@@ -328,6 +358,7 @@ static void parse_dlms(struct parse *p, const json_t *doc)
         m->n_registers = (uint8_t)objects_of(p, json_object_get(doc, "registers"), m->registers,
                                              "registers");
         parse_push(p, json_object_get(doc, "push"));
+        parse_lists(p, json_object_get(json_object_get(doc, "push"), "lists"));
         parse_places(p, json_object_get(doc, "objects"));
         parse_logs(p, json_object_get(doc, "events"));
         parse_quirks(p, json_object_get(doc, "quirks"));

@@ -16,7 +16,13 @@
 #include "registry.h"
 #include "dlms/security.h"
 
-enum { MODEL_OBJECTS_MAX = 32, MODEL_FIELDS_MAX = 32, MODEL_NAME_MAX = 64, MODEL_UNIT_MAX = 12 };
+enum {
+        MODEL_OBJECTS_MAX = 32,
+        MODEL_LISTS_MAX = 6,
+        MODEL_FIELDS_MAX = 32,
+        MODEL_NAME_MAX = 64,
+        MODEL_UNIT_MAX = 12
+};
 
 /* The time an interval value carries: end or start of its interval; INSTANT: rows of cumulative
  * registers. */
@@ -100,6 +106,12 @@ struct meter_model {
         struct model_object registers[MODEL_OBJECTS_MAX];
         uint8_t n_push;
         struct model_object push[MODEL_OBJECTS_MAX];
+        /* Pushes without OBIS codes: what stands at each place of a list of so many values. */
+        uint8_t n_lists;
+        struct model_list {
+                uint8_t n;
+                struct obis at[MODEL_OBJECTS_MAX]; /* all zero: nothing of ours */
+        } lists[MODEL_LISTS_MAX];
         /* modbus */
         uint8_t n_modbus;
         struct modbus_register modbus[MODEL_OBJECTS_MAX];

@@ -127,6 +127,25 @@ static const struct model_object *object_of(const struct meter_model *m, const s
         return NULL;
 }
 
+/* Gives the objects of a list without codes the codes its length stands for. */
+static void name_by_place(const struct meter_model *m, struct dlms_object *objects, size_t n)
+{
+        static const struct obis none;
+
+        for (size_t i = 0; i < n; i++)
+                if (objects[i].has_obis)
+                        return;
+        for (uint8_t k = 0; k < m->n_lists; k++) {
+                if (m->lists[k].n != n)
+                        continue;
+                for (size_t i = 0; i < n; i++) {
+                        objects[i].obis = m->lists[k].at[i];
+                        objects[i].has_obis = !obis_equal(&objects[i].obis, &none);
+                }
+                return;
+        }
+}
+
 static bool says_other_meter(const struct meter_model *model, const struct registry_meter *meter,
                              const struct dlms_object *o)
 {
@@ -226,6 +245,7 @@ static enum normalise_refusal notification(struct normaliser *n, const struct re
                 if (e == 0)
                         e = dlms_push_decode(u.apdu, u.apdu_len, &note, objects, PUSH_OBJECTS_MAX);
                 if (e == 0) {
+                        name_by_place(model, objects, note.n_objects);
                         out = take_objects(n, meter, model, &note, objects, why, why_size);
                 } else {
                         snprintf(why, why_size, "%s", dlms_error_text((unsigned)e));
