@@ -36,7 +36,8 @@ const char *command_type_name(enum command_type type)
 
 /* ---- ends ---- */
 
-static void end(struct command *c, enum command_outcome outcome, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+end(struct command *c, enum command_outcome outcome, const char *fmt, va_list ap)
 {
         if (c->outcome != COMMAND_UNDECIDED)
                 return;
