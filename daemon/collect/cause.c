@@ -30,11 +30,10 @@ const char *visit_cause_next(const char *name)
                 const char *name, *next;
         } steps[] = {
                 { "not_tried", "Nothing: its turn in the schedule comes" },
-                { "no_route", "Check the meter's address and the way to it: SIM, APN, tunnel" },
+                { "no_route", "Check coverage and power of the modem, then the address and the way to it: "
+                              "SIM, APN, tunnel" },
                 { "connection_refused",
                   "The modem or gateway is there: check port and that the meter's service runs" },
-                { "connect_timeout",
-                  "Check coverage and power of the modem; look whether its neighbours are read" },
                 { "link_down", "Mend the gateway or concentrator: its meters follow by themselves" },
                 { "timeout", "Check coverage; with many retries raise [dlms] answer_timeout" },
                 { "connection_lost", "Check coverage and whether another system holds the meter" },
