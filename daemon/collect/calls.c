@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "civil.h"
-#include "commands.h"
+#include "collect_internal.h"
 #include "polling.h"
 
 enum { CALL_TIMEOUT_MS = 5000, STATUS_TIMEOUT_MS = 1000 };
@@ -263,17 +263,6 @@ int collect_sweep_start(struct collect *c, uint32_t meter_id, int64_t from, int6
                 return -ENOMEM;
         *a = (struct sweep_ask){ meter_id, from, to, false };
         return collect_call(c, sweep_ask, free, a, CALL_TIMEOUT_MS);
-}
-
-static void wake_commands(struct collect *c, void *arg)
-{
-        (void)arg;
-        commands_look(c);
-}
-
-int collect_commands_wake(struct collect *c)
-{
-        return collect_call(c, wake_commands, NULL, NULL, CALL_TIMEOUT_MS);
 }
 
 /* ---- documents: made on the loop into a buffer of their own, copied by the caller ---- */

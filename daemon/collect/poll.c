@@ -102,7 +102,8 @@ static void note(struct poll_visit *p, bool stored)
 
         if (stored && p->result.events_until)
                 sweep_events(c->sweep, p->meter_id, p->result.events_until);
-        if (!stored)
+        /* A meter that showed nothing at all may show it another time. */
+        if (!stored || p->result.cause != VISIT_READ)
                 p->result.n_holes = 0;
         if (c->desk)
                 notes_put(c, q->meter, q->model, &p->result, q->commands, q->n_commands, news);

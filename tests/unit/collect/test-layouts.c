@@ -208,6 +208,37 @@ static void another_meter(void)
         }
 }
 
+/* An event code pushed becomes the event its log will show: same time, code and words. */
+static void pushed_event(void)
+{
+        static const uint8_t apdu[] = { 0x0F, 0, 0, 0, 1, 12, 0x07, 0xEA, 11, 20, 0xFF, 10, 0, 0, 0, 0x80,
+                                        0,    0, 2, 1, 2, 2,  9,    6,    0,  0,  96,   11, 1, 255, 17, 44 };
+        struct registry_meter m = { .protocol = METER_DLMS, .serial = "x", .identity = "x",
+                                    .period_s = 900 };
+        struct meter_model *model = builtin("AIDON-RJ12-SE");
+        struct normalise_counts counts = { 0 };
+        struct buf payload = BUF_INIT;
+        struct message_section s;
+        char why[200] = "";
+        uint8_t *raw = malloc(sizeof apdu);
+        struct rd r;
+
+        memcpy(raw, apdu, sizeof apdu);
+        CU_ASSERT_EQUAL(normalise_message(&m, model, raw, sizeof apdu, 1893456000, &payload, &counts, why,
+                                          sizeof why),
+                        NORMALISE_NONE);
+        r = rd_of(payload.p, payload.len);
+        CU_ASSERT_EQUAL_FATAL(message_next(&r, &s), 1);
+        CU_ASSERT_EQUAL(s.type, MESSAGE_EVENT);
+        CU_ASSERT_EQUAL(s.code, 44);
+        CU_ASSERT_EQUAL(s.at, 1795168800);
+        CU_ASSERT_EQUAL(s.text_len, strlen("log 0.0.99.98.1.255 code 44"));
+        CU_ASSERT_EQUAL(memcmp(s.text, "log 0.0.99.98.1.255 code 44", s.text_len), 0);
+        free(raw);
+        free(model);
+        buf_deinit(&payload);
+}
+
 static void ten_real_models(void)
 {
         size_t real = 0;
@@ -244,5 +275,6 @@ static void suggestions(void)
 }
 
 HR_TESTS("push layouts of real meters", { "values as published", real_pushes },
-         { "another meter's message", another_meter }, { "at least ten real models", ten_real_models },
+         { "another meter's message", another_meter },
+         { "a pushed event", pushed_event }, { "at least ten real models", ten_real_models },
          { "suggested channels", suggestions })
