@@ -343,8 +343,7 @@ static void fill_sweep(struct collect *c, void *arg)
                    "\"values\":%llu,\"causes\":{",
                    c->seeded ? "true" : "false", p.meters, p.read, p.failing, p.not_tried,
                    p.visiting, p.waiting, p.links, p.links_resting, p.cells, p.late,
-                   (unsigned long long)p.visits,
-                   (unsigned long long)p.values);
+                   (unsigned long long)p.visits, (unsigned long long)p.values);
         for (unsigned i = 0; i < VISIT_N_CAUSES; i++) {
                 size_t n = p.causes[i];
 

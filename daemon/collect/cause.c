@@ -30,23 +30,27 @@ const char *visit_cause_next(const char *name)
                 const char *name, *next;
         } steps[] = {
                 { "not_tried", "Nothing: its turn in the schedule comes" },
-                { "no_route", "Check coverage and power of the modem, then the address and the way to it: "
-                              "SIM, APN, tunnel" },
+                { "no_route",
+                  "Check coverage and power of the modem, then the address and the way to it: "
+                  "SIM, APN, tunnel" },
                 { "connection_refused",
                   "The modem or gateway is there: check port and that the meter's service runs" },
-                { "link_down", "Mend the gateway or concentrator: its meters follow by themselves" },
+                { "link_down",
+                  "Mend the gateway or concentrator: its meters follow by themselves" },
                 { "timeout", "Check coverage; with many retries raise [dlms] answer_timeout" },
                 { "connection_lost", "Check coverage and whether another system holds the meter" },
                 { "unknown_sap", "Correct client_sap, server_sap or physical in its address" },
                 { "wrong_encryption_key", "Import the encryption key (guek) of this meter anew" },
                 { "wrong_authentication_key",
                   "Import the authentication key (gak) of this meter anew" },
-                { "wrong_key", "Import this meter's keys anew; compare them with the maker's file" },
+                { "wrong_key",
+                  "Import this meter's keys anew; compare them with the maker's file" },
                 { "counter",
                   "Another system uses the same keys, or its counter ran ahead: change the keys" },
                 { "wrong_title", "The meter was exchanged, or the address is another's: check on "
                                  "site, correct the registry" },
-                { "not_associated", "Check auth, security and client_sap against the meter's model" },
+                { "not_associated",
+                  "Check auth, security and client_sap against the meter's model" },
                 { "wrong_password", "Import the meter's password (lls) anew" },
                 { "object", "Compare the meter's firmware with its model; correct the model" },
                 { "profile_changed", "Compare capture objects and units with the model" },

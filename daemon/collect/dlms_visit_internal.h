@@ -38,7 +38,7 @@ struct dlms_visit {
         enum dlms_leg leg;
         enum dlms_want want;
         bool connecting, client_made, reserving, counter_tried, probe_tried, retry;
-        bool new_keys; /* associated, or associating, under the keys of a command */
+        bool new_keys;        /* associated, or associating, under the keys of a command */
         unsigned first_error; /* of the main association */
         uint64_t counter_floor, ic_first, ic_end;
         struct layout *layout;

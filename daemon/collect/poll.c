@@ -277,7 +277,8 @@ static void take_prepared(struct poll_visit *p)
 static void on_prepared(struct desk_work *w, enum db_status st)
 {
         struct prepare *f = (struct prepare *)w;
-        struct poll_visit *p = (struct poll_visit *)((char *)f - offsetof(struct poll_visit, prepare));
+        struct poll_visit *p =
+                (struct poll_visit *)((char *)f - offsetof(struct poll_visit, prepare));
 
         p->preparing = false;
         if (st == DB_OK)
@@ -345,7 +346,7 @@ static void fill_request(struct collect *c, struct poll_visit *p, const struct s
         if (free_at > now_ms(c))
                 q->wait_ms = (uint32_t)(free_at - now_ms(c));
         if (q->model->n_logs)
-                q->events_from = m && m->events_until > 0 ? m->events_until
+                q->events_from = m && m->events_until > 0   ? m->events_until
                                  : q->now_s > c->back_s + 1 ? q->now_s - c->back_s - 1
                                                             : 1;
 }

@@ -88,7 +88,7 @@ struct visit_result {
         int64_t until; /* intervals before it were read; 0 = none */
         bool has_clock;
         int64_t clock_offset_s; /* meter minus ours */
-        int64_t events_until; /* newest event read; 0 = none */
+        int64_t events_until;   /* newest event read; 0 = none */
         unsigned events;
         /* Parts of what was asked for that the meter itself does not have. */
         struct visit_gap holes[VISIT_GAPS_MAX];

@@ -12,10 +12,11 @@ enum { STEPS_MAX = 3000 };
 
 static const char *const params[COMMAND_N_TYPES] = {
         [COMMAND_LIMITER] = "{\"threshold\":100,\"over_s\":5}",
-        [COMMAND_CALENDAR] = "{\"name\":\"A\",\"seasons\":[{\"name\":\"S\",\"start\":\"01-01\",\"week\":\"W\"}],"
-                             "\"weeks\":[{\"name\":\"W\",\"days\":[1,1,1,1,1,1,1]}],"
-                             "\"days\":[{\"id\":1,\"actions\":[{\"at\":\"00:00\",\"script\":\"0.0.10.0.100."
-                             "255\",\"selector\":1}]}]}",
+        [COMMAND_CALENDAR] =
+                "{\"name\":\"A\",\"seasons\":[{\"name\":\"S\",\"start\":\"01-01\",\"week\":\"W\"}],"
+                "\"weeks\":[{\"name\":\"W\",\"days\":[1,1,1,1,1,1,1]}],"
+                "\"days\":[{\"id\":1,\"actions\":[{\"at\":\"00:00\",\"script\":\"0.0.10.0.100."
+                "255\",\"selector\":1}]}]}",
 };
 
 static void answer(struct command *c, const uint8_t **p, size_t *left)
@@ -44,14 +45,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
         static const uint8_t image[300] = { 1 };
         static struct meter_model *model;
-        struct command_order o = { .image = image, .image_len = sizeof image, .identifier = "i",
-                                   .version = "v", .progress = "{\"initiated\":true}" };
+        struct command_order o = { .image = image,
+                                   .image_len = sizeof image,
+                                   .identifier = "i",
+                                   .version = "v",
+                                   .progress = "{\"initiated\":true}" };
         struct command_step s = { .op = COMMAND_GET };
         struct command *c = NULL;
         char why[200], *proof;
         size_t left;
 
-        if (!model && model_parse(&model, "{\"model\":\"m\",\"protocol\":\"dlms\"}", why, sizeof why))
+        if (!model &&
+            model_parse(&model, "{\"model\":\"m\",\"protocol\":\"dlms\"}", why, sizeof why))
                 abort();
         if (!n)
                 return 0;

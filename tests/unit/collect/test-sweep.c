@@ -361,10 +361,12 @@ static void twenty_thousand_in_a_moment(void)
         sweep_free(t.s);
 }
 
-/* Two links in one cell of two places, a third link elsewhere: the cell holds, the other goes on. */
+/* Two links in one cell of two places, a third link elsewhere: the cell holds, the other goes on.
+ */
 static void a_cell_has_its_places(void)
 {
-        struct sweep *s = sweep_new(&(struct sweep_config){ .per_link = 4, .per_cell = 2, .seed = 9 });
+        struct sweep *s =
+                sweep_new(&(struct sweep_config){ .per_link = 4, .per_cell = 2, .seed = 9 });
         struct visit_result r = { .cause = VISIT_READ };
         unsigned in_cell = 0, beyond = 0, rounds = 0;
         struct sweep_next n;
@@ -386,7 +388,7 @@ static void a_cell_has_its_places(void)
                         in_cell++;
         }
         CU_ASSERT_EQUAL(in_cell, 2);
-        CU_ASSERT_EQUAL(beyond, 4); /* the link's own limit */
+        CU_ASSERT_EQUAL(beyond, 4);                       /* the link's own limit */
         CU_ASSERT_EQUAL(sweep_deadline(s, 0), INT64_MAX); /* only a result makes room */
         /* Each that ends lets exactly one follow; in the end all were visited. */
         while (k && rounds++ < 50) {
@@ -407,7 +409,8 @@ static void a_deadline_comes_first(void)
         struct sweep_progress p;
         struct sweep_next n;
 
-        /* Meter 3 of the last priority, with a minute; it waits behind 1 and 2 until time presses. */
+        /* Meter 3 of the last priority, with a minute; it waits behind 1 and 2 until time presses.
+         */
         for (uint32_t i = 1; i <= 3; i++)
                 CU_ASSERT_TRUE(sweep_set_meter(s, i, "a:1", 900, i == 3 ? 2 : 1, 0));
         CU_ASSERT_TRUE(sweep_set_schedule(s, 3, "", 2, 5000, 60000));
