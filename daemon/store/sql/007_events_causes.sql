@@ -119,7 +119,7 @@ begin
         end if;
 end $$;
 
--- Periods for which the meter itself had nothing when it was asked: not asked for again within a day.
+-- Periods for which the meter itself has nothing: they are not asked for again and again.
 create table mdm.meter_hole (
         meter_id int not null,
         lo       timestamptz not null,
@@ -142,8 +142,7 @@ returns table (from_at timestamptz, to_at timestamptz) language sql stable as $$
                 select slot.at, extract(epoch from slot.at)::bigint / period_s - row_number() over (order by slot.at) as run
                 from slot
                 where not exists (select from have h where h.at = slot.at)
-                  and not exists (select from mdm.meter_hole x where x.meter_id = m and x.lo <= slot.at and x.hi > slot.at
-                                   and x.seen_at > now() - interval '1 day')
+                  and not exists (select from mdm.meter_hole x where x.meter_id = m and x.lo <= slot.at and x.hi > slot.at)
         )
         select min(at), max(at) + make_interval(secs => period_s) from gap group by run order by 1
 $$;
