@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "civil.h"
-#include "commands.h"
+#include "collect_internal.h"
 #include "polling.h"
 
 enum { CALL_TIMEOUT_MS = 5000, STATUS_TIMEOUT_MS = 1000 };
@@ -265,17 +265,6 @@ int collect_sweep_start(struct collect *c, uint32_t meter_id, int64_t from, int6
         return collect_call(c, sweep_ask, free, a, CALL_TIMEOUT_MS);
 }
 
-static void wake_commands(struct collect *c, void *arg)
-{
-        (void)arg;
-        commands_look(c);
-}
-
-int collect_commands_wake(struct collect *c)
-{
-        return collect_call(c, wake_commands, NULL, NULL, CALL_TIMEOUT_MS);
-}
-
 /* ---- documents: made on the loop into a buffer of their own, copied by the caller ---- */
 
 /* Filled on the loop; the caller's reference and the call's. */
@@ -354,8 +343,7 @@ static void fill_sweep(struct collect *c, void *arg)
                    "\"values\":%llu,\"causes\":{",
                    c->seeded ? "true" : "false", p.meters, p.read, p.failing, p.not_tried,
                    p.visiting, p.waiting, p.links, p.links_resting, p.cells, p.late,
-                   (unsigned long long)p.visits,
-                   (unsigned long long)p.values);
+                   (unsigned long long)p.visits, (unsigned long long)p.values);
         for (unsigned i = 0; i < VISIT_N_CAUSES; i++) {
                 size_t n = p.causes[i];
 

@@ -84,8 +84,6 @@ int collect_call(struct collect *c, void (*fn)(struct collect *c, void *arg),
 /* collect_read_now() from a worker thread: 0 or -ETIMEDOUT, -ESHUTDOWN. */
 int collect_read_wait(struct collect *c, uint32_t meter_id, int timeout_ms,
                       struct collect_read *ret);
-/* Commands may have become due: looks at once instead of within a second. */
-int collect_commands_wake(struct collect *c);
 /* Has every polled meter, or one (0 = all), read for [from, to). */
 int collect_sweep_start(struct collect *c, uint32_t meter_id, int64_t from, int64_t to);
 /* JSON: the sweep's progress; unread meters with their causes, at most @limit. */

@@ -12,7 +12,7 @@
 #include "dlms_visit_internal.h"
 #include "message.h"
 
-enum { ROWS_A_REQUEST = 400, CLOCK_REFUSED_S = 86400 };
+enum { ROWS_A_REQUEST = 400, CLOCK_REFUSED_S = 86400, HOLE_AGE_S = 2 * 3600 };
 
 enum datetime_sign dlms_visit_sign(const struct dlms_visit *d)
 {
@@ -243,6 +243,7 @@ static void note_hole(struct dlms_visit *d, int64_t from, int64_t to)
 
         if (from >= to)
                 return;
+        from = from / (int64_t)d->period_s * (int64_t)d->period_s;
         if (r->n_holes && r->holes[r->n_holes - 1].to == from)
                 r->holes[r->n_holes - 1].to = to;
         else if (r->n_holes < VISIT_GAPS_MAX)
@@ -274,8 +275,7 @@ static void take_row(struct dlms_visit *d, const struct profile_row *row)
         }
         if (p->stamp == MODEL_STAMP_START)
                 until += (int64_t)d->period_s;
-        if (d->row_until && until - (int64_t)d->period_s > d->row_until)
-                note_hole(d, d->row_until, until - (int64_t)d->period_s);
+        note_hole(d, d->row_until, until - (int64_t)d->period_s);
         if (until > d->row_until)
                 d->row_until = until;
         if (until > d->v.result.until)
@@ -354,12 +354,13 @@ static bool gap_now(struct dlms_visit *d, struct visit_gap *ret)
 
         for (; d->gap < (q->n_gaps ? q->n_gaps : 1u); d->gap++) {
                 *ret = q->n_gaps ? q->gaps[d->gap] : (struct visit_gap){ q->from, q->to };
-                if (d->next_from < ret->from) {
-                        d->next_from = ret->from;
-                        d->row_until = 0;
-                }
+                if (d->next_from < ret->from)
+                        d->next_from = d->row_until = ret->from;
                 if (d->next_from < ret->to)
                         return true;
+                /* What is fresh may still come. */
+                if (ret->to < dlms_visit_now_s(d) - HOLE_AGE_S)
+                        note_hole(d, d->row_until, ret->to);
         }
         return false;
 }

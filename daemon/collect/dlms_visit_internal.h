@@ -38,7 +38,7 @@ struct dlms_visit {
         enum dlms_leg leg;
         enum dlms_want want;
         bool connecting, client_made, reserving, counter_tried, probe_tried, retry;
-        bool new_keys; /* associated, or associating, under the keys of a command */
+        bool new_keys;        /* associated, or associating, under the keys of a command */
         unsigned first_error; /* of the main association */
         uint64_t counter_floor, ic_first, ic_end;
         struct layout *layout;
@@ -50,7 +50,7 @@ struct dlms_visit {
         int64_t next_from, chunk_to;
         uint32_t period_s;
         unsigned rows, chunk_rows;
-        int64_t row_until; /* end of the last row taken */
+        int64_t row_until; /* up to it the gap has rows, or is noted as a hole */
         int offset_min;    /* of the meter's clock: local minus UTC */
         bool clock_doubt;
         bool registers_done;

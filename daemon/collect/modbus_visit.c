@@ -114,6 +114,21 @@ static void enter(struct modbus_visit *d, enum stage stage)
         plan(d, stage == STAGE_HISTORY);
 }
 
+/* Whether the instant ends a period that is missing. */
+static bool missing(const struct visit_request *q, int64_t instant)
+{
+        for (uint8_t i = 0; i < q->n_gaps; i++)
+                if (instant > q->gaps[i].from && instant <= q->gaps[i].to)
+                        return true;
+        return !q->n_gaps || (instant == q->from && !q->continues);
+}
+
+static void skip_stored(struct modbus_visit *d)
+{
+        while (d->instant <= d->last_instant && !missing(&d->v.request, d->instant))
+                d->instant += (int64_t)d->period_s;
+}
+
 /* Everything asked was answered: the next instant, or the next stage. */
 static void stage_done(struct modbus_visit *d)
 {
@@ -124,6 +139,7 @@ static void stage_done(struct modbus_visit *d)
                         d->instants++;
                 }
                 d->instant += (int64_t)d->period_s;
+                skip_stored(d);
                 enter(d, d->instant <= d->last_instant ? STAGE_HISTORY : STAGE_RELEASE);
                 return;
         case STAGE_RELEASE:
@@ -221,6 +237,7 @@ static void start_stages(struct modbus_visit *d)
         p = (int64_t)d->period_s;
         d->instant = (from + p - 1) / p * p + (q->continues ? p : 0);
         d->last_instant = q->to;
+        skip_stored(d);
         if (q->model->has_history && q->from < q->to && d->instant <= d->last_instant)
                 enter(d, STAGE_HISTORY);
         else

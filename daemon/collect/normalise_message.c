@@ -9,6 +9,7 @@
 
 #include "dlms/push.h"
 #include "dlms/unpack.h"
+#include "message.h"
 #include "normalise.h"
 #include "payload/payload.h"
 
@@ -172,6 +173,32 @@ static int64_t time_of(const struct dlms_notification *note, const struct dlms_o
         return now_s;
 }
 
+/* Event codes (0.0.96.11.e.255) are pushed as they are written to the log 0.0.99.98.e.255: told in
+ * the same words, so that the log's entry read later is the same event. */
+static bool take_event(struct normaliser *n, const struct meter_model *model,
+                       const struct dlms_object *o, int64_t at)
+{
+        static const struct model_log standard;
+        const struct model_log *log = &standard;
+        struct obis of_log = OBIS(0, 0, 99, 98, 0, 255);
+        char obis[OBIS_TEXT_SIZE], text[96];
+        int64_t own;
+
+        if (!o->has_obis || o->obis.v[0] != 0 || o->obis.v[2] != 96 || o->obis.v[3] != 11 ||
+            !axdr_is_integer(&o->value, &own) || own < 0 || own > UINT16_MAX)
+                return false;
+        of_log.v[4] = o->obis.v[4];
+        for (uint8_t i = 0; i < model->n_logs; i++)
+                if (obis_equal(&model->logs[i].obis, &of_log))
+                        log = &model->logs[i];
+        obis_format(&of_log, obis);
+        snprintf(text, sizeof text, "log %s code %u", obis, (unsigned)own);
+        if (message_put_event(n->out, at, model_event_code(log, (uint32_t)own), text) < 0)
+                return false;
+        n->counts.values++;
+        return true;
+}
+
 static enum normalise_refusal take_objects(struct normaliser *n, const struct registry_meter *meter,
                                            const struct meter_model *model,
                                            const struct dlms_notification *note,
@@ -197,6 +224,8 @@ static enum normalise_refusal take_objects(struct normaliser *n, const struct re
                 enum normalise_refusal e;
                 int64_t v;
 
+                if ((!to || !to->to.channel) && take_event(n, model, o, at))
+                        continue;
                 if (!to || !to->to.channel) {
                         n->counts.refused[NORMALISE_UNMAPPED]++;
                         continue;

@@ -102,7 +102,8 @@ static void note(struct poll_visit *p, bool stored)
 
         if (stored && p->result.events_until)
                 sweep_events(c->sweep, p->meter_id, p->result.events_until);
-        if (!stored)
+        /* A meter that showed nothing at all may show it another time. */
+        if (!stored || p->result.cause != VISIT_READ)
                 p->result.n_holes = 0;
         if (c->desk)
                 notes_put(c, q->meter, q->model, &p->result, q->commands, q->n_commands, news);
@@ -276,7 +277,8 @@ static void take_prepared(struct poll_visit *p)
 static void on_prepared(struct desk_work *w, enum db_status st)
 {
         struct prepare *f = (struct prepare *)w;
-        struct poll_visit *p = (struct poll_visit *)((char *)f - offsetof(struct poll_visit, prepare));
+        struct poll_visit *p =
+                (struct poll_visit *)((char *)f - offsetof(struct poll_visit, prepare));
 
         p->preparing = false;
         if (st == DB_OK)
@@ -344,7 +346,7 @@ static void fill_request(struct collect *c, struct poll_visit *p, const struct s
         if (free_at > now_ms(c))
                 q->wait_ms = (uint32_t)(free_at - now_ms(c));
         if (q->model->n_logs)
-                q->events_from = m && m->events_until > 0 ? m->events_until
+                q->events_from = m && m->events_until > 0   ? m->events_until
                                  : q->now_s > c->back_s + 1 ? q->now_s - c->back_s - 1
                                                             : 1;
 }

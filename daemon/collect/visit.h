@@ -28,7 +28,7 @@ struct command;
         XX(UNKNOWN_HOST, no_route, "the address's host name is not known")                         \
         XX(NO_ROUTE, no_route, "no route to the address")                                          \
         XX(REFUSED, connection_refused, "the connection was refused")                              \
-        XX(CONNECT_TIMEOUT, connect_timeout, "the connection was not made in time")                \
+        XX(CONNECT_TIMEOUT, no_route, "the connection was not made in time")                       \
         XX(LINK_DOWN, link_down, "its link failed for other meters and rests before the next try") \
         XX(TIMEOUT, timeout, "no answer in time")                                                  \
         XX(LOST, connection_lost, "the connection was lost")                                       \
@@ -88,7 +88,7 @@ struct visit_result {
         int64_t until; /* intervals before it were read; 0 = none */
         bool has_clock;
         int64_t clock_offset_s; /* meter minus ours */
-        int64_t events_until; /* newest event read; 0 = none */
+        int64_t events_until;   /* newest event read; 0 = none */
         unsigned events;
         /* Parts of what was asked for that the meter itself does not have. */
         struct visit_gap holes[VISIT_GAPS_MAX];

@@ -42,7 +42,10 @@ static const struct layout layouts[] = {
             { "reactive.import.total", 889389 },
             { "reactive.export.total", 3210932 },
             { "power.import", 4904 } } },
-        { "push_hdlc", "ams_kaifa-tn-3p_2", "KAIFA-MA304", "6970631401753985",
+        { "push_hdlc",
+          "ams_kaifa-tn-3p_2",
+          "KAIFA-MA304",
+          "6970631401753985",
           { { "power.import", 1036 }, { "voltage.l1", 239900 } } },
         { "push_apdu",
           "raw_salzburg_netz",
@@ -54,7 +57,10 @@ static const struct layout layouts[] = {
             { "voltage.l1", 229200 },
             { "current.l1", 1650 },
             { "current.l3", 370 } } },
-        { "push_mbus_ciphered", "tirol_kaifa_ma309_example", "KAIFA-MA309", "KFM1100100000035",
+        { "push_mbus_ciphered",
+          "tirol_kaifa_ma309_example",
+          "KAIFA-MA309",
+          "KFM1100100000035",
           { { "energy.import.total", 9108 }, { "voltage.l1", 230800 } } },
         { "push_apdu",
           "amshan_aidon_no_list_3",
@@ -65,13 +71,27 @@ static const struct layout layouts[] = {
             { "power.import", 280 },
             { "current.l1", 1300 },
             { "voltage.l2", 230300 } } },
-        { "push_hdlc", "hdlc_norway_han_1phase", "AIDON-HAN-NO", "7359992890941742",
+        { "push_hdlc",
+          "hdlc_norway_han_1phase",
+          "AIDON-HAN-NO",
+          "7359992890941742",
           { { "power.import", 1362 } } },
-        { "push_hdlc", "hdlc_norway_han_3phase", "AIDON-RJ12-SE", "x",
-          { { "energy.import.total", 10049926 }, { "power.import", 1122 }, { "current.l2", 7500 } } },
-        { "push_apdu", "amshan_kamstrup_se_list_real_sample", "KAMSTRUP-OMNIPOWER", "5705705705705707",
+        { "push_hdlc",
+          "hdlc_norway_han_3phase",
+          "AIDON-RJ12-SE",
+          "x",
+          { { "energy.import.total", 10049926 },
+            { "power.import", 1122 },
+            { "current.l2", 7500 } } },
+        { "push_apdu",
+          "amshan_kamstrup_se_list_real_sample",
+          "KAMSTRUP-OMNIPOWER",
+          "5705705705705707",
           { { "power.import", 826 }, { "current.l1", 2370 }, { "voltage.l1", 232000 } } },
-        { "push_hdlc", "hdlc_iskra550", "ISKRA-AM550", "84895126",
+        { "push_hdlc",
+          "hdlc_iskra550",
+          "ISKRA-AM550",
+          "84895126",
           { { "energy.import.total", 261927 }, { "power.import", 182 } } },
         { "push_hdlc_ciphered",
           "hdlc_landis_gyr_e450",
@@ -80,10 +100,18 @@ static const struct layout layouts[] = {
           { { "energy.import.total", 4408736 },
             { "reactive.import.total", 1591784 },
             { "power.import", 2893 } } },
-        { "push_hdlc", "lg_e450_cyprus_gbt_push1", "LANDISGYR-E450", "LGZ1020782546371",
+        { "push_hdlc",
+          "lg_e450_cyprus_gbt_push1",
+          "LANDISGYR-E450",
+          "LGZ1020782546371",
           { { "energy.import.total", 7136726 }, { "energy.export.total", 2688904 } } },
-        { "push_apdu", "raw_sagecom_xt211", "SAGEMCOM-XT211", "5100005149",
-          { { "energy.import.total", 4913794 }, { "energy.export.total", 52 }, { "power.import", 1956 } } },
+        { "push_apdu",
+          "raw_sagecom_xt211",
+          "SAGEMCOM-XT211",
+          "5100005149",
+          { { "energy.import.total", 4913794 },
+            { "energy.export.total", 52 },
+            { "power.import", 1956 } } },
 };
 
 static json_t *vector(const char *file, const char *name)
@@ -154,8 +182,11 @@ static enum normalise_refusal take(const struct layout *l, const char *serial, s
 {
         json_t *v = vector(l->file, l->vector);
         const char *hex = json_string_value(json_object_get(v, "hex"));
-        struct registry_meter m = { .protocol = METER_DLMS, .serial = serial, .identity = serial,
-                                    .model = l->model, .period_s = 900 };
+        struct registry_meter m = { .protocol = METER_DLMS,
+                                    .serial = serial,
+                                    .identity = serial,
+                                    .model = l->model,
+                                    .period_s = 900 };
         struct meter_model *model = builtin(l->model);
         struct normalise_counts counts = { 0 };
         size_t n = strlen(hex) / 2;
@@ -208,6 +239,39 @@ static void another_meter(void)
         }
 }
 
+/* An event code pushed becomes the event its log will show: same time, code and words. */
+static void pushed_event(void)
+{
+        static const uint8_t apdu[] = { 0x0F, 0, 0, 0, 1,    12, 0x07, 0xEA, 11, 20, 0xFF,
+                                        10,   0, 0, 0, 0x80, 0,  0,    2,    1,  2,  2,
+                                        9,    6, 0, 0, 96,   11, 1,    255,  17, 44 };
+        struct registry_meter m = {
+                .protocol = METER_DLMS, .serial = "x", .identity = "x", .period_s = 900
+        };
+        struct meter_model *model = builtin("AIDON-RJ12-SE");
+        struct normalise_counts counts = { 0 };
+        struct buf payload = BUF_INIT;
+        struct message_section s;
+        char why[200] = "";
+        uint8_t *raw = malloc(sizeof apdu);
+        struct rd r;
+
+        memcpy(raw, apdu, sizeof apdu);
+        CU_ASSERT_EQUAL(normalise_message(&m, model, raw, sizeof apdu, 1893456000, &payload,
+                                          &counts, why, sizeof why),
+                        NORMALISE_NONE);
+        r = rd_of(payload.p, payload.len);
+        CU_ASSERT_EQUAL_FATAL(message_next(&r, &s), 1);
+        CU_ASSERT_EQUAL(s.type, MESSAGE_EVENT);
+        CU_ASSERT_EQUAL(s.code, 44);
+        CU_ASSERT_EQUAL(s.at, 1795168800);
+        CU_ASSERT_EQUAL(s.text_len, strlen("log 0.0.99.98.1.255 code 44"));
+        CU_ASSERT_EQUAL(memcmp(s.text, "log 0.0.99.98.1.255 code 44", s.text_len), 0);
+        free(raw);
+        free(model);
+        buf_deinit(&payload);
+}
+
 static void ten_real_models(void)
 {
         size_t real = 0;
@@ -219,7 +283,8 @@ static void ten_real_models(void)
 
 static void suggestions(void)
 {
-        struct dlms_object o = { .has_obis = true, .obis = OBIS(1, 0, 1, 8, 0, 255),
+        struct dlms_object o = { .has_obis = true,
+                                 .obis = OBIS(1, 0, 1, 8, 0, 255),
                                  .value = { .tag = AXDR_UINT32, .i = 5 } };
         struct suggestion s = suggest_channel(&o);
 
@@ -230,7 +295,8 @@ static void suggestions(void)
         o.unit = 30;
         s = suggest_channel(&o);
         CU_ASSERT_TRUE(s.sure && s.scaler == 1);
-        o = (struct dlms_object){ .has_obis = true, .obis = OBIS(1, 0, 32, 7, 0, 255),
+        o = (struct dlms_object){ .has_obis = true,
+                                  .obis = OBIS(1, 0, 32, 7, 0, 255),
                                   .value = { .tag = AXDR_UINT16, .i = 2304 } };
         s = suggest_channel(&o);
         CU_ASSERT_STRING_EQUAL(s.channel->code, "voltage.l1");
@@ -244,5 +310,5 @@ static void suggestions(void)
 }
 
 HR_TESTS("push layouts of real meters", { "values as published", real_pushes },
-         { "another meter's message", another_meter }, { "at least ten real models", ten_real_models },
-         { "suggested channels", suggestions })
+         { "another meter's message", another_meter }, { "a pushed event", pushed_event },
+         { "at least ten real models", ten_real_models }, { "suggested channels", suggestions })

@@ -361,6 +361,112 @@ static void twenty_thousand_in_a_moment(void)
         sweep_free(t.s);
 }
 
+/* Two links in one cell of two places, a third link elsewhere: the cell holds, the other goes on.
+ */
+static void a_cell_has_its_places(void)
+{
+        struct sweep *s =
+                sweep_new(&(struct sweep_config){ .per_link = 4, .per_cell = 2, .seed = 9 });
+        struct visit_result r = { .cause = VISIT_READ };
+        unsigned in_cell = 0, beyond = 0, rounds = 0;
+        struct sweep_next n;
+        uint32_t running[16];
+        size_t k = 0;
+
+        for (uint32_t i = 1; i <= 12; i++) {
+                char link[16];
+
+                snprintf(link, sizeof link, "l%u", i % 3);
+                CU_ASSERT_TRUE(sweep_set_meter(s, i, link, 900, 1, 0));
+                CU_ASSERT_TRUE(sweep_set_schedule(s, i, i % 3 == 2 ? "" : "C1", 1, 0, 0));
+        }
+        while (sweep_next(s, 0, 1750000000, 86400, &n)) {
+                running[k++] = n.meter_id;
+                if (n.meter_id % 3 == 2)
+                        beyond++;
+                else
+                        in_cell++;
+        }
+        CU_ASSERT_EQUAL(in_cell, 2);
+        CU_ASSERT_EQUAL(beyond, 4);                       /* the link's own limit */
+        CU_ASSERT_EQUAL(sweep_deadline(s, 0), INT64_MAX); /* only a result makes room */
+        /* Each that ends lets exactly one follow; in the end all were visited. */
+        while (k && rounds++ < 50) {
+                sweep_result(s, running[--k], &r, true, 10);
+                while (sweep_next(s, 10, 1750000000, 86400, &n))
+                        running[k++] = n.meter_id;
+                CU_ASSERT(k <= 6);
+        }
+        for (uint32_t i = 1; i <= 12; i++)
+                CU_ASSERT_EQUAL(sweep_find(s, i)->visits, 1);
+        sweep_free(s);
+}
+
+static void a_deadline_comes_first(void)
+{
+        struct sweep *s = sweep_new(&(struct sweep_config){ .max_visits = 1, .seed = 10 });
+        struct visit_result r = { .cause = VISIT_READ };
+        struct sweep_progress p;
+        struct sweep_next n;
+
+        /* Meter 3 of the last priority, with a minute; it waits behind 1 and 2 until time presses.
+         */
+        for (uint32_t i = 1; i <= 3; i++)
+                CU_ASSERT_TRUE(sweep_set_meter(s, i, "a:1", 900, i == 3 ? 2 : 1, 0));
+        CU_ASSERT_TRUE(sweep_set_schedule(s, 3, "", 2, 5000, 60000));
+        CU_ASSERT_TRUE(sweep_next(s, 0, 1750000000, 0, &n));
+        CU_ASSERT_EQUAL(n.meter_id, 1);
+        sweep_get_progress(s, 61000, &p);
+        CU_ASSERT_EQUAL(p.late, 0); /* it has a deadline from the first time it is due */
+        sweep_result(s, 1, &r, true, 100);
+        CU_ASSERT_TRUE(sweep_next(s, 100, 1750000000, 0, &n));
+        sweep_result(s, n.meter_id, &r, true, 200);
+        CU_ASSERT_TRUE(sweep_next(s, 200, 1750000000, 0, &n));
+        CU_ASSERT_EQUAL(n.meter_id, 3);
+        sweep_result(s, 3, &r, true, 300);
+        /* Visited again by its own period; failing past the deadline it is late. */
+        CU_ASSERT_EQUAL(sweep_find(s, 3)->due_ms, 5300);
+        CU_ASSERT_EQUAL(sweep_find(s, 3)->deadline_ms, 65300);
+        CU_ASSERT_TRUE(sweep_next(s, 5300, 1750000000, 0, &n));
+        r.cause = VISIT_TIMEOUT;
+        sweep_result(s, 3, &r, false, 5400);
+        sweep_get_progress(s, 65301, &p);
+        CU_ASSERT_EQUAL(p.late, 1);
+        CU_ASSERT_TRUE(sweep_next(s, 70000, 1750000000, 0, &n));
+        r.cause = VISIT_READ;
+        sweep_result(s, 3, &r, true, 70001);
+        CU_ASSERT_EQUAL(sweep_find(s, 3)->late, 1);
+        sweep_get_progress(s, 70002, &p);
+        CU_ASSERT_EQUAL(p.late, 0);
+        CU_ASSERT_TRUE(sweep_note(s, 3, VISIT_READ, 5));
+        CU_ASSERT_FALSE(sweep_note(s, 3, VISIT_READ, 5));
+        CU_ASSERT_TRUE(sweep_note(s, 3, VISIT_READ, 6));
+        sweep_free(s);
+}
+
+/* What a person sees: at most twenty causes, each with something to do. */
+static void twenty_causes(void)
+{
+        const char *seen[VISIT_N_CAUSES];
+        size_t n = 0;
+
+        for (unsigned i = VISIT_NOT_TRIED + 1; i < VISIT_N_CAUSES; i++) {
+                const char *name = visit_cause_name(i);
+                size_t k = 0;
+
+                while (k < n && strcmp(seen[k], name) != 0)
+                        k++;
+                if (k == n)
+                        seen[n++] = name;
+                CU_ASSERT_TRUE(*visit_cause_next(name) != 0);
+                for (unsigned other = 0; other < i; other++)
+                        CU_ASSERT_STRING_NOT_EQUAL(visit_cause_text(i), visit_cause_text(other));
+        }
+        CU_ASSERT(n <= 20);
+        if (n > 20)
+                printf("[%zu causes]", n);
+}
+
 HR_TESTS("sweep", { "a town is read fairly", a_town_is_read_fairly },
          { "a dead link rests", a_dead_link_rests },
          { "a failing meter backs off", a_failing_meter_backs_off },
@@ -368,4 +474,7 @@ HR_TESTS("sweep", { "a town is read fairly", a_town_is_read_fairly },
          { "on-demand overtakes", on_demand_overtakes },
          { "a period asked for is followed to its end", a_period_asked_for_is_followed },
          { "meters come and go", meters_come_and_go },
-         { "twenty thousand in a moment", twenty_thousand_in_a_moment })
+         { "twenty thousand in a moment", twenty_thousand_in_a_moment },
+         { "a cell has its places", a_cell_has_its_places },
+         { "a deadline comes first", a_deadline_comes_first },
+         { "twenty causes at most", twenty_causes })
