@@ -63,7 +63,8 @@ struct fixture *fixture_new(const char *const *plugins)
 
 struct fixture *fixture_new_with(const struct hr_plugin *builtin, const char *const *plugins)
 {
-        const char *conninfo = getenv("HEADRACE_TEST_DB");
+        const char *conninfo = getenv("HEADRACE_TEST_DB"),
+                   *jobs = getenv("HEADRACE_TEST_JOB_WORKERS");
         struct fixture *f = calloc(1, sizeof *f);
         struct buf errors = BUF_INIT;
 
@@ -73,9 +74,10 @@ struct fixture *fixture_new_with(const struct hr_plugin *builtin, const char *co
         }
         if (!f || db_open(&f->db, conninfo, 12))
                 die("database", "out of memory");
-        if (host_new(&f->host,
-                     &(struct host_options){
-                             .db = f->db, .workers = 2, .job_workers = 1, .config = config }))
+        if (host_new(&f->host, &(struct host_options){ .db = f->db,
+                                                       .workers = 2,
+                                                       .job_workers = jobs ? atoi(jobs) : 1,
+                                                       .config = config }))
                 die("host", "out of memory");
         if (builtin && host_add_builtin(f->host, builtin, &errors))
                 die("builtin", buf_cstr(&errors));

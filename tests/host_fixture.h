@@ -9,6 +9,7 @@
  * database char *reply; CU_ASSERT_EQUAL(fixture_call(f, "customer.show", "{\"customer\":1}",
  * &reply), 200);
  *
+ * One thread works on jobs, or as many as HEADRACE_TEST_JOB_WORKERS says.
  * Calls run as administrator of all branches, or as a login made by fixture_user().
  */
 

@@ -68,8 +68,16 @@ enum hr_status load_spans(struct load *l, const char *branch_sql, const char *br
  * an unknown bill. */
 enum hr_status load_frozen(struct load *l, const char *bill);
 
-/* Of scan.c: fetches the readings of all segments, packed. */
+/* Between the files of loading. scan.c: fetches the readings of all segments, packed. */
 enum hr_status scan_readings(struct load *l);
+/* The readings of all segments, filled in unless l->packed; with @validated, what validation holds
+ * back. */
+enum hr_status load_readings(struct load *l, bool validated);
+/* A column's text in the load's arena; NULL when out of memory. */
+const char *load_keep(struct load *l, const struct hr_rows *rows, size_t row, const char *column);
+/* An SQL array "{1,2,3}": item by item, then whole; borrowed from @b. */
+void load_put_item(struct buf *b, int64_t v);
+const char *load_array_text(struct buf *b);
 
 /* ---- saving ---- */
 

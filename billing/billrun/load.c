@@ -1,14 +1,12 @@
 /* From tables to struct bill_input: for a range of a run's contracts, or for one bill as it was
  * frozen. Every query answers for all contracts at once. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "billrun.h"
 #include "billrun_sql.h"
-#include "civil.h"
 
 struct tariff_entry {
         struct tariff_entry *next;
@@ -94,7 +92,7 @@ void load_deinit(struct load *l)
         arena_deinit(&l->arena);
 }
 
-static const char *keep(struct load *l, const struct hr_rows *rows, size_t row, const char *column)
+const char *load_keep(struct load *l, const struct hr_rows *rows, size_t row, const char *column)
 {
         return arena_str(&l->arena, billrun_host->rows_text(rows, row, column));
 }
@@ -125,9 +123,9 @@ static enum hr_status load_branch(struct load *l, const char *sql, const char *i
         if (s != HR_OK || billrun_host->rows_count(rows) == 0)
                 return s;
         l->branch_id = billrun_host->rows_int(rows, 0, "branch_id");
-        l->branch = keep(l, rows, 0, "branch");
-        l->currency = keep(l, rows, 0, "currency");
-        l->tz_name = keep(l, rows, 0, "tz");
+        l->branch = load_keep(l, rows, 0, "branch");
+        l->currency = load_keep(l, rows, 0, "currency");
+        l->tz_name = load_keep(l, rows, 0, "tz");
         l->minor_digits = (int)billrun_host->rows_int(rows, 0, "minor_digits");
         if (tz_load(&l->tz, l->tz_name) != 0) {
                 billrun_host->log(l->call, HR_ERROR, "branch %s: time zone %s cannot be loaded",
@@ -146,9 +144,9 @@ static void fill_contract(struct load *l, const struct hr_rows *rows, size_t i,
         c->previous_bill = integer(rows, i, "previous_bill");
         c->rebill_of = integer(rows, i, "rebill_of");
         c->billed = billrun_host->rows_text(rows, i, "billed")[0] == 't';
-        c->number = keep(l, rows, i, "number");
-        c->tariff = keep(l, rows, i, "tariff");
-        c->class_name = keep(l, rows, i, "class");
+        c->number = load_keep(l, rows, i, "number");
+        c->tariff = load_keep(l, rows, i, "tariff");
+        c->class_name = load_keep(l, rows, i, "class");
         c->in = (struct bill_input){
                 .from_day = billrun_host->rows_int(rows, i, "from_day"),
                 .to_day = billrun_host->rows_int(rows, i, "to_day"),
@@ -157,7 +155,7 @@ static void fill_contract(struct load *l, const struct hr_rows *rows, size_t i,
                 .households = (int)integer(rows, i, "households"),
                 .contract_kw = number(rows, i, "contract_kw"),
                 .previous_daily = number(rows, i, "previous_daily"),
-                .main_code = keep(l, rows, i, "main_code"),
+                .main_code = load_keep(l, rows, i, "main_code"),
                 .tz = l->tz,
                 .minor_digits = l->minor_digits,
                 .limits = l->limits,
@@ -215,9 +213,9 @@ static enum hr_status load_parts(struct load *l, const char *sql, size_t n,
 
                 parts[i].from_day = billrun_host->rows_int(rows, i, "from_day");
                 parts[i].to_day = billrun_host->rows_int(rows, i, "to_day");
-                parts[i].code = keep(l, rows, i, "code");
+                parts[i].code = load_keep(l, rows, i, "code");
                 parts[i].version = (int)billrun_host->rows_int(rows, i, "version");
-                parts[i].hash = keep(l, rows, i, "hash");
+                parts[i].hash = load_keep(l, rows, i, "hash");
                 s = tariff_get(l, parts[i].code, parts[i].version, &e);
                 if (s != HR_OK)
                         return s;
@@ -250,7 +248,7 @@ static enum hr_status load_given(struct load *l, const char *sql, const char *pa
         for (size_t i = 0; i < count; i++) {
                 struct load_contract *c = owner(l, rows, i, &at);
 
-                given[i] = (struct rating_quantity){ keep(l, rows, i, "name"), "",
+                given[i] = (struct rating_quantity){ load_keep(l, rows, i, "name"), "",
                                                      number(rows, i, "value") };
                 if (!c)
                         continue;
@@ -304,10 +302,10 @@ static enum hr_status load_indices(struct load *l, const char *sql, size_t n,
         for (size_t i = 0; i < count; i++) {
                 struct load_contract *c = owner(l, rows, i, &at);
 
-                indices[i] =
-                        (struct rating_index){ keep(l, rows, i, "name"), number(rows, i, "value"),
-                                               keep(l, rows, i, "source"),
-                                               billrun_host->rows_int(rows, i, "day") };
+                indices[i] = (struct rating_index){ load_keep(l, rows, i, "name"),
+                                                    number(rows, i, "value"),
+                                                    load_keep(l, rows, i, "source"),
+                                                    billrun_host->rows_int(rows, i, "day") };
                 if (!c)
                         continue;
                 if (c->in.n_indices++ == 0)
@@ -332,8 +330,8 @@ static enum hr_status load_carry(struct load *l, const char *sql, const char *pa
         for (size_t i = 0; i < count; i++) {
                 struct load_contract *c = owner(l, rows, i, &at);
 
-                carry[i] =
-                        (struct rating_carry){ keep(l, rows, i, "name"), number(rows, i, "value") };
+                carry[i] = (struct rating_carry){ load_keep(l, rows, i, "name"),
+                                                  number(rows, i, "value") };
                 if (!c)
                         continue;
                 if (c->in.n_carry++ == 0)
@@ -366,10 +364,10 @@ static enum hr_status load_segments(struct load *l, const char *sql, size_t n,
                 segments[i] = (struct bill_segment){
                         .installation_id = billrun_host->rows_int(rows, i, "installation_id"),
                         .meter_id = (int32_t)billrun_host->rows_int(rows, i, "meter_id"),
-                        .serial = keep(l, rows, i, "serial"),
+                        .serial = load_keep(l, rows, i, "serial"),
                         .channel = (int16_t)billrun_host->rows_int(rows, i, "channel"),
-                        .code = keep(l, rows, i, "code"),
-                        .unit = keep(l, rows, i, "unit"),
+                        .code = load_keep(l, rows, i, "code"),
+                        .unit = load_keep(l, rows, i, "unit"),
                         .scaler = (int8_t)billrun_host->rows_int(rows, i, "scaler"),
                         .reg = (int16_t)billrun_host->rows_int(rows, i, "register"),
                         .digits = (int8_t)billrun_host->rows_int(rows, i, "digits"),
@@ -389,195 +387,15 @@ static enum hr_status load_segments(struct load *l, const char *sql, size_t n,
         return HR_OK;
 }
 
-static void put_item(struct buf *b, int64_t v)
+void load_put_item(struct buf *b, int64_t v)
 {
         buf_printf(b, "%s%lld", b->len ? "," : "{", (long long)v);
 }
 
-static const char *array_text(struct buf *b)
+const char *load_array_text(struct buf *b)
 {
         buf_put_str(b, b->len ? "}" : "{}");
         return buf_cstr(b);
-}
-
-enum span_kind { SPAN_ALL, SPAN_INTERVALS, SPAN_REGISTERS };
-
-/* Meter, channel, from, to of segments, in order: what the queries below walk over. SPAN_ALL: of
- * all segments; else of those whose readings the store is to merge. */
-struct spans {
-        enum span_kind kind;
-        struct buf arrays[4];
-        const char *params[4];
-        bool any;
-};
-
-static bool in_spans(enum span_kind kind, const struct load_contract *c, size_t k)
-{
-        return kind == SPAN_ALL ||
-               (c->listed[k].wanted && (kind == SPAN_INTERVALS || c->segments[k].reg));
-}
-
-static void spans_init(struct spans *p, const struct load *l, enum span_kind kind)
-{
-        memset(p, 0, sizeof *p);
-        p->kind = kind;
-        for (size_t i = 0; i < l->n; i++) {
-                for (size_t k = 0; k < l->contracts[i].in.n_segments; k++) {
-                        const struct bill_segment *g = &l->contracts[i].segments[k];
-
-                        if (!in_spans(kind, &l->contracts[i], k))
-                                continue;
-                        p->any = true;
-                        put_item(&p->arrays[0], g->meter_id);
-                        put_item(&p->arrays[1], kind == SPAN_REGISTERS ? g->reg : g->channel);
-                        put_item(&p->arrays[2], g->from);
-                        /* The register's reading at the end counts. */
-                        put_item(&p->arrays[3], g->to + (kind == SPAN_REGISTERS));
-                }
-        }
-        for (size_t i = 0; i < 4; i++)
-                p->params[i] = array_text(&p->arrays[i]);
-}
-
-static void spans_deinit(struct spans *p)
-{
-        for (size_t i = 0; i < 4; i++)
-                buf_deinit(&p->arrays[i]);
-}
-
-/* Calls @each for every segment that has a row in the result of @sql. */
-static enum hr_status query_spans(struct load *l, const struct spans *p, const char *sql,
-                                  bool (*each)(struct load *l, struct load_contract *c, size_t k,
-                                               const struct hr_rows *rows, size_t row))
-{
-        struct hr_rows *rows;
-        enum hr_status s;
-        size_t row = 0, ord = 0, n;
-
-        if (!p->any)
-                return HR_OK;
-        s = billrun_host->query(l->call, sql, 4, p->params, &rows);
-        if (s != HR_OK)
-                return s;
-        n = billrun_host->rows_count(rows);
-        for (size_t i = 0; i < l->n; i++) {
-                struct load_contract *c = &l->contracts[i];
-
-                for (size_t k = 0; k < c->in.n_segments && row < n; k++) {
-                        if (!in_spans(p->kind, c, k))
-                                continue;
-                        ord++;
-                        if (billrun_host->rows_int(rows, row, "ord") != (int64_t)ord)
-                                continue;
-                        if (!each(l, c, k, rows, row))
-                                return HR_RETRY;
-                        row++;
-                }
-        }
-        return HR_OK;
-}
-
-static bool take_intervals(struct load *l, struct load_contract *c, size_t k,
-                           const struct hr_rows *rows, size_t row)
-{
-        c->listed[k].intervals = keep(l, rows, row, "data");
-        return c->listed[k].intervals != NULL;
-}
-
-static bool take_registers(struct load *l, struct load_contract *c, size_t k,
-                           const struct hr_rows *rows, size_t row)
-{
-        c->listed[k].registers = keep(l, rows, row, "data");
-        return c->listed[k].registers != NULL;
-}
-
-static bool take_blocked(struct load *l, struct load_contract *c, size_t k,
-                         const struct hr_rows *rows, size_t row)
-{
-        (void)k;
-        if (!c->in.blocked)
-                c->in.blocked = keep(l, rows, row, "text");
-        return c->in.blocked != NULL;
-}
-
-static enum hr_status load_listed(struct load *l, enum span_kind kind, const char *sql,
-                                  bool (*each)(struct load *l, struct load_contract *c, size_t k,
-                                               const struct hr_rows *rows, size_t row))
-{
-        struct spans p;
-        enum hr_status s;
-
-        spans_init(&p, l, kind);
-        s = query_spans(l, &p, sql, each);
-        spans_deinit(&p);
-        return s;
-}
-
-/* Segments whose readings are not all in blocks, and those of which no block knows anything: the
- * store merges what there is. */
-static void want_listed(struct load *l)
-{
-        for (size_t i = 0; i < l->n; i++) {
-                struct load_contract *c = &l->contracts[i];
-
-                for (size_t k = 0; k < c->in.n_segments; k++) {
-                        const struct readings_meter *m =
-                                readings_find(&l->readings, c->segments[k].meter_id);
-
-                        c->listed[k].wanted =
-                                (m && m->unsealed) || !usage_present(&l->readings, &c->segments[k]);
-                }
-        }
-}
-
-static enum hr_status damaged(struct load *l, struct load_contract *c, const struct bill_segment *s,
-                              struct arena *arena)
-{
-        int y, m, d;
-
-        civil_from_day(l->usage.damaged_day, &y, &m, &d);
-        c->in.damaged = arena_printf(arena,
-                                     "Meter %s: the stored readings of %04d-%02d-%02d are damaged; "
-                                     "restore them, then run again",
-                                     s->serial, y, m, d);
-        return c->in.damaged ? HR_OK : HR_RETRY;
-}
-
-enum hr_status load_expand(struct load *l, struct load_contract *c, struct arena *arena)
-{
-        for (size_t k = 0; k < c->in.n_segments; k++) {
-                struct bill_segment *s = &c->segments[k];
-                enum hr_status status;
-                int rc = c->listed[k].wanted ? usage_listed(&l->usage, s, c->listed[k].intervals,
-                                                            c->listed[k].registers)
-                                             : usage_packed(&l->usage, &l->readings, s);
-
-                status = rc < 0 ? HR_RETRY : HR_OK;
-                if (rc == -EBADMSG)
-                        status = damaged(l, c, s, arena);
-                if (status == HR_OK && usage_give(&l->usage, arena, s) < 0)
-                        status = HR_RETRY;
-                if (status != HR_OK)
-                        return status;
-        }
-        return HR_OK;
-}
-
-static enum hr_status load_usage(struct load *l, bool validated)
-{
-        enum hr_status s = scan_readings(l);
-
-        if (s == HR_OK) {
-                want_listed(l);
-                s = load_listed(l, SPAN_INTERVALS, sql_batch_readings, take_intervals);
-        }
-        if (s == HR_OK)
-                s = load_listed(l, SPAN_REGISTERS, sql_batch_readings, take_registers);
-        if (s == HR_OK && validated)
-                s = load_listed(l, SPAN_ALL, sql_batch_blocked, take_blocked);
-        for (size_t i = 0; i < l->n && s == HR_OK && !l->packed; i++)
-                s = load_expand(l, &l->contracts[i], &l->arena);
-        return s;
 }
 
 /* ---- a range of a run ---- */
@@ -594,10 +412,10 @@ static void put_wants(const struct load_contract *c, struct buf a[static 4])
                      i++) {
                         int n = (int)strcspn(name, ":");
 
-                        put_item(&a[0], c->contract_id);
+                        load_put_item(&a[0], c->contract_id);
                         buf_printf(&a[1], "%s\"%.*s\"", a[1].len ? "," : "{", n, name);
-                        put_item(&a[2], c->in.from_day);
-                        put_item(&a[3], c->in.to_day);
+                        load_put_item(&a[2], c->in.from_day);
+                        load_put_item(&a[3], c->in.to_day);
                 }
         }
 }
@@ -612,12 +430,12 @@ static enum hr_status load_wanted(struct load *l)
                 if (!l->contracts[i].billed)
                         put_wants(&l->contracts[i], a);
         for (size_t i = 0; i < 4; i++)
-                params[i] = array_text(&a[i]);
+                params[i] = load_array_text(&a[i]);
         params[4] = l->tz_name;
         s = load_segments(l, sql_batch_segments, 5, params);
         for (size_t i = 0; i < 4; i++)
                 buf_deinit(&a[i]);
-        return s == HR_OK ? load_usage(l, true) : s;
+        return s == HR_OK ? load_readings(l, true) : s;
 }
 
 static enum hr_status load_details(struct load *l)
@@ -630,13 +448,14 @@ static enum hr_status load_details(struct load *l)
 
                 if (c->billed)
                         continue;
-                put_item(&ids, c->contract_id);
-                put_item(&from, c->in.from_day);
-                put_item(&to, c->in.to_day);
+                load_put_item(&ids, c->contract_id);
+                load_put_item(&from, c->in.from_day);
+                load_put_item(&to, c->in.to_day);
                 if (c->previous_bill)
-                        put_item(&previous, c->previous_bill);
+                        load_put_item(&previous, c->previous_bill);
         }
-        const char *params[] = { array_text(&ids), array_text(&from), array_text(&to) };
+        const char *params[] = { load_array_text(&ids), load_array_text(&from),
+                                 load_array_text(&to) };
 
         s = load_parts(l, sql_batch_parts, 3, params);
         if (s == HR_OK)
@@ -646,7 +465,7 @@ static enum hr_status load_details(struct load *l)
         if (s == HR_OK)
                 s = load_peaks(l, sql_batch_peaks, params[0]);
         if (s == HR_OK)
-                s = load_carry(l, sql_batch_carry, array_text(&previous));
+                s = load_carry(l, sql_batch_carry, load_array_text(&previous));
         buf_deinit(&ids);
         buf_deinit(&from);
         buf_deinit(&to);
@@ -693,5 +512,5 @@ enum hr_status load_frozen(struct load *l, const char *bill)
                 s = load_carry(l, sql_frozen_carry, bill);
         if (s == HR_OK)
                 s = load_segments(l, sql_frozen_segments, 1, &bill);
-        return s == HR_OK ? load_usage(l, false) : s;
+        return s == HR_OK ? load_readings(l, false) : s;
 }

@@ -69,6 +69,22 @@ static void test_constraints(void)
         refused("update billing.bill_line set amount = amount + 1 where line_no = 1",
                 "its lines add up to");
         refused("delete from billing.bill_line where line_no = 1", "its lines add up to");
+        refused("insert into billing.bill_line (bill_id, line_no, branch_id, part_no, code, "
+                "component, "
+                "kind, quantity, unit, price, exact, amount, trace, hash) select bill_id, 99, 1, "
+                "1, "
+                "'x', 'x', 'charge', '1', '', '1', '1', 100, '{}', '' from billing.bill limit 1",
+                "its lines add up to");
+        refused("insert into billing.bill_line (bill_id, line_no, branch_id, part_no, code, "
+                "component, "
+                "kind, quantity, unit, price, exact, amount, trace, hash) values (999999, 1, 1, 1, "
+                "'x', 'x', 'charge', '1', '', '1', '1', 0, '{}', '')",
+                "Bill 999999 is unknown");
+        refused("insert into billing.bill (branch_id, run_id, contract_id, account_id, "
+                "service_point_id, period, currency, total)"
+                " select 1, run_id, 1, 1, 1, '[2026-12-01,2026-12-30)', 'VND', 5 from billing.run "
+                "limit 1",
+                "its lines add up to");
         refused("insert into billing.bill (branch_id, run_id, contract_id, account_id, "
                 "service_point_id, period, currency)"
                 " select 1, run_id, 1, 1, 1, '[2026-10-31,2026-11-30)', 'VND' from billing.run "

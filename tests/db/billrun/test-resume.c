@@ -59,6 +59,8 @@ static void test_kill(void)
 
         if (!getenv("HEADRACE_TEST_DB"))
                 exit(77);
+        /* Two at a run, and two runs at once. */
+        setenv("HEADRACE_TEST_JOB_WORKERS", "2", 1);
         fflush(stdout);
         pid = fork();
         if (pid == 0)
@@ -83,6 +85,68 @@ static void test_kill(void)
         again = run_of("2026-10-01", "2026-11-01", NULL);
         CU_ASSERT_STRING_EQUAL(digest(again), first);
         issue(again);
+}
+
+static int64_t created(const char *from, const char *to)
+{
+        char json[128], *reply;
+
+        snprintf(json, sizeof json, "{\"branch\":\"HN\",\"from\":\"%s\",\"to\":\"%s\"}", from, to);
+        CU_ASSERT_EQUAL_FATAL(fixture_call_as(f, "maker", "run.create", json, &reply), 201);
+        return strtoll(fixture_json(f, reply, "run"), NULL, 10);
+}
+
+static int64_t of_run(const char *what, int64_t run)
+{
+        char sql[256];
+
+        snprintf(sql, sizeof sql, "select %s = %lld", what, (long long)run);
+        return number(sql);
+}
+
+/* Two runs of the same days in the same minutes: a contract gets its bill from one of them. */
+static void test_two_runs(void)
+{
+        int64_t a = created("2026-09-01", "2026-10-01"), b = created("2026-09-01", "2026-10-01");
+
+        fixture_drain(f);
+        CU_ASSERT_EQUAL(of_run("count(*) from billing.bill where run_id", a) +
+                                of_run("count(*) from billing.bill where run_id", b),
+                        CONTRACTS);
+        CU_ASSERT_EQUAL(number("select count(distinct contract_id) from billing.bill where "
+                               "lower(period) = '2026-09-01'"),
+                        CONTRACTS);
+        CU_ASSERT_EQUAL(of_run("skipped from billing.run where run_id", a) +
+                                of_run("skipped from billing.run where run_id", b),
+                        CONTRACTS);
+        CU_ASSERT_EQUAL(of_run("done from billing.run where run_id", a), CONTRACTS);
+        CU_ASSERT_EQUAL(of_run("done from billing.run where run_id", b), CONTRACTS);
+        run_call("maker", "run.cancel", a, NULL);
+        run_call("maker", "run.cancel", b, NULL);
+}
+
+/* Cancelled while it is computed: no bill of it is left open, and the days can be billed again. */
+static void test_cancel(void)
+{
+        int64_t run = created("2026-09-01", "2026-10-01");
+
+        for (int i = 0; i < 20000 && of_run("done from billing.run where run_id", run) == 0; i++)
+                usleep(500);
+        CU_ASSERT_EQUAL(run_call("maker", "run.cancel", run, NULL), 200);
+        fixture_drain(f);
+        CU_ASSERT_TRUE(of_run("done from billing.run where run_id", run) < CONTRACTS);
+        CU_ASSERT_EQUAL(of_run("count(*) from billing.bill where state in ('draft', 'held') and "
+                               "run_id",
+                               run),
+                        0);
+        CU_ASSERT_EQUAL(of_run("(computed_at is not null)::int from billing.run where run_id", run),
+                        0);
+        CU_ASSERT_EQUAL(number("select count(*) from core.job where status not in ('done', "
+                               "'cancelled')"),
+                        0);
+        run = run_of("2026-09-01", "2026-10-01", NULL);
+        CU_ASSERT_EQUAL(of_run("count(*) from billing.bill where state = 'draft' and run_id", run),
+                        CONTRACTS);
 }
 
 struct saver {
@@ -156,4 +220,5 @@ static void test_parallel(void)
 }
 
 HR_TESTS("billrun resume", { "killed in the middle, the same bills, none twice", test_kill },
+         { "two runs of the same days", test_two_runs }, { "cancelled in the middle", test_cancel },
          { "two runs at once, one bill a contract", test_parallel })

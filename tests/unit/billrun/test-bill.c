@@ -119,6 +119,20 @@ static void test_priced(void)
         CU_ASSERT_EQUAL(b.determinants[0].daily[28].m, 23000);
         CU_ASSERT_EQUAL(b.determinants[0].daily[27].m, 24000);
         bill_deinit(&b);
+        /* One value a day: a daily register. */
+        for (int i = 0; i < 31; i++) {
+                at[i] = tz_day_start(berlin, in.from_day + i);
+                value[i] = 100 + i;
+                period[i] = (uint32_t)(tz_day_start(berlin, in.from_day + i + 1) - at[i]);
+        }
+        segment.n = 31;
+        CU_ASSERT_EQUAL_FATAL(bill_compute(&in, &b), 0);
+        CU_ASSERT_EQUAL(b.determinants[0].n_values, 31);
+        CU_ASSERT_EQUAL(b.determinants[0].missing_s, 0);
+        for (int i = 0; i < 31; i++)
+                CU_ASSERT_EQUAL(b.determinants[0].daily[i].m, 100 + i);
+        CU_ASSERT_EQUAL(b.determinants[0].quantity.m, 31 * 100 + 31 * 30 / 2);
+        bill_deinit(&b);
 }
 
 static void test_multiplier(void)
