@@ -417,6 +417,92 @@ void axdr_put_visible(struct axdr_writer *w, const char *s)
         axdr_put_raw(w, s, n);
 }
 
+void axdr_put_utf8(struct axdr_writer *w, const void *p, size_t n)
+{
+        axdr_put_byte(w, AXDR_UTF8_STRING);
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n);
+}
+
+void axdr_put_float32(struct axdr_writer *w, float v)
+{
+        uint32_t bits;
+
+        memcpy(&bits, &v, sizeof bits);
+        put_tagged(w, AXDR_FLOAT32, bits, 4);
+}
+
+void axdr_put_float64(struct axdr_writer *w, double v)
+{
+        uint64_t bits;
+
+        memcpy(&bits, &v, sizeof bits);
+        put_tagged(w, AXDR_FLOAT64, bits, 8);
+}
+
+void axdr_put_bits(struct axdr_writer *w, const uint8_t *p, size_t n)
+{
+        axdr_put_byte(w, AXDR_BIT_STRING);
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n / 8 + (n % 8 != 0));
+}
+
+void axdr_put_time(struct axdr_writer *w, uint8_t tag, const uint8_t *p)
+{
+        if (tag != AXDR_DATE_TIME && tag != AXDR_DATE && tag != AXDR_TIME)
+                w->failed = true;
+        axdr_put_byte(w, tag);
+        axdr_put_raw(w, p, w->failed ? 0 : tags[tag].size);
+}
+
+void axdr_put_compact(struct axdr_writer *w, const uint8_t *type, size_t type_n, const uint8_t *p,
+                      size_t n)
+{
+        axdr_put_byte(w, AXDR_COMPACT_ARRAY);
+        axdr_put_raw(w, type, type_n);
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n);
+}
+
+void axdr_put_value(struct axdr_writer *w, const struct axdr_value *v)
+{
+        if (v->tag >= sizeof tags / sizeof *tags) {
+                axdr_put_byte(w, v->tag);
+                w->failed |= v->tag != AXDR_DONT_CARE;
+                return;
+        }
+        switch (tags[v->tag].kind) {
+        case K_UNSIGNED:
+        case K_SIGNED:
+                put_tagged(w, v->tag, v->u, tags[v->tag].size);
+                return;
+        case K_FLOAT:
+                if (v->tag == AXDR_FLOAT32)
+                        axdr_put_float32(w, (float)v->f);
+                else
+                        axdr_put_float64(w, v->f);
+                return;
+        case K_BYTES:
+                axdr_put_time(w, v->tag, v->p);
+                return;
+        case K_BITS:
+                axdr_put_bits(w, v->p, v->n);
+                return;
+        case K_COMPACT:
+                axdr_put_compact(w, v->type, v->type_n, v->p, v->n);
+                return;
+        case K_COUNT:
+        case K_STRING:
+                axdr_put_byte(w, v->tag);
+                axdr_put_length(w, v->n);
+                if (tags[v->tag].kind == K_STRING)
+                        axdr_put_raw(w, v->p, v->n);
+                return;
+        default:
+                w->failed = true;
+        }
+}
+
 void axdr_put_obis(struct axdr_writer *w, const struct obis *o)
 {
         axdr_put_octets(w, o->v, sizeof o->v);
