@@ -1,6 +1,7 @@
 #include "axdr.h"
 #include "dlms.h"
 
+#include <endian.h>
 #include <string.h>
 
 void axdr_reader_init(struct axdr_reader *r, const void *p, size_t n)
@@ -25,7 +26,22 @@ static inline bool need(struct axdr_reader *r, size_t n)
 static inline uint64_t be(const uint8_t *p, unsigned n)
 {
         uint64_t v = 0;
+        uint32_t v4;
 
+        switch (n) {
+        case 1:
+                return p[0];
+        case 2:
+                return (uint64_t)p[0] << 8 | p[1];
+        case 4:
+                memcpy(&v4, p, 4);
+                return be32toh(v4);
+        case 8:
+                memcpy(&v, p, 8);
+                return be64toh(v);
+        default:
+                break;
+        }
         for (unsigned i = 0; i < n; i++)
                 v = v << 8 | p[i];
         return v;
