@@ -241,6 +241,38 @@ bool axdr_expect(struct axdr_reader *r, uint8_t tag, struct axdr_value *ret)
         return axdr_next(r, ret);
 }
 
+/* Steps over a value of fixed size or a short string, which most are; false: look closer. */
+static inline bool skip_simple(struct axdr_reader *r)
+{
+        size_t left = (size_t)(r->end - r->p), size;
+        uint8_t tag;
+
+        if (left < 2 || r->error)
+                return false;
+        tag = r->p[0];
+        if (tag >= sizeof tags / sizeof *tags)
+                return false;
+        switch (tags[tag].kind) {
+        case K_UNSIGNED:
+        case K_SIGNED:
+        case K_FLOAT:
+        case K_BYTES:
+                size = 1u + tags[tag].size;
+                break;
+        case K_STRING:
+                if (r->p[1] > 0x7F)
+                        return false;
+                size = 2u + r->p[1];
+                break;
+        default:
+                return false;
+        }
+        if (size > left)
+                return false;
+        r->p += size;
+        return true;
+}
+
 bool axdr_skip(struct axdr_reader *r)
 {
         size_t left[AXDR_DEPTH_MAX];
@@ -255,6 +287,8 @@ bool axdr_skip(struct axdr_reader *r)
                         depth--;
                 }
                 left[depth]--;
+                if (skip_simple(r))
+                        continue;
                 if (!axdr_next(r, &v))
                         return false;
                 if (v.tag == AXDR_ARRAY || v.tag == AXDR_STRUCTURE) {
