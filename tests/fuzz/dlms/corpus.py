@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+import corpus_services
+
 FILES = {
     "frames": ["push_hdlc", "push_hdlc_ciphered", "hdlc_frames", "push_mbus_ciphered", "push_apdu"],
     "mbus": ["mbus_wired", "wmbus"],
@@ -96,6 +98,14 @@ def inputs(shared, kind):
                     yield bytes([0x81 + suite, how, how]) + bytes.fromhex(line["hex"])
     elif kind == "setup":
         yield from setup(shared)
+    elif kind == "replies":
+        yield from corpus_services.replies()
+    elif kind == "requests":
+        yield from corpus_services.requests()
+    elif kind == "services":
+        yield from corpus_services.services()
+        for line in lines(shared, "xdlms"):
+            yield bytes.fromhex(line["hex"])
     elif kind == "data":
         for line in lines(shared, "xdlms") + lines(shared, "push_apdu"):
             data = bytes.fromhex(line["hex"])
