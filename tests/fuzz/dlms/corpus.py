@@ -82,6 +82,7 @@ def inputs(shared, kind):
                 yield bytes([head]) + bytes.fromhex(line["hex"])
         for data in list(sessions(shared, "tx")) + list(sessions(shared, "rx")):
             yield data
+        yield from corpus_services.links()
     elif kind == "security":
         for line in lines(shared, "crypto"):
             if "apdu" in line:
@@ -112,6 +113,7 @@ def inputs(shared, kind):
             for at in (0, 4, 18, 5):
                 yield data[at:]
         yield bytes.fromhex("13020212090B000102AABB000203010203")
+        yield from corpus_services.data()
     else:
         for name in FILES[kind]:
             for line in lines(shared, name):

@@ -135,3 +135,68 @@ def services():
     # The association's object list, by short names.
     yield bytes.fromhex("0102020410FA0012000C1101090600002800 00FF".replace(" ", "")
                         + "0204102BC01200081100090600000100 00FF".replace(" ", ""))
+
+
+def data():
+    """One value of every type; compact arrays; a profile's rows, selections, date-times."""
+    for value in (
+            "00", "0301", "040A AAC0", "05FFFFFFFE", "06FFFFFFFE", "0903414243", "0A03414243", "0C03C3A441", "0D12",
+            "0FFE", "10FFFE", "11FE", "12FFFE", "14FFFFFFFFFFFFFFFE", "15FFFFFFFFFFFFFFFE", "1601", "173F800000",
+            "183FF0000000000000", "1907EA0B17010B1600000000 80", "1A07EA0B1701", "1B0B160000", "1C80", "1D8000",
+            "1E80000000", "1F80", "208000", "2180000000", "FF", "0982000A00010203040506070809", "0A81024142",
+            "13010002110401020304", "1306 08 0000000100000002",
+            "13020309110906 0F 01030102030405060708090A0B0C", "1300", "13FF00", "13130000", "01020202110103010202110203 00",
+            "0102020202020202020202020202020202020202020202020202020202020202 00"):
+        yield bytes.fromhex(value.replace(" ", ""))
+    when = "090C07EA0B17%02X0B%02X0000FFC480%02X"
+    yield bytes.fromhex("0103" + "0203" + when % (1, 0, 0) + "11000600000001" + "0203" + when % (1, 15, 0)
+                        + "00" + "0600000002" + "0203" + "00" + "00" + "00")
+    yield bytes.fromhex("0104" + "".join("0203" + when % (1, m, s) + "1100" + v for m, s, v in (
+        (0, 0, "120001"), (15, 0, "1601"), (30, 128, "05FFFFFFFF"), (255, 0, "0A0141"))))
+    yield bytes.fromhex("0101" + "0203" + "1907EA0B17010B000000FFC400" + "0202110111020F01" + "00")
+    yield bytes.fromhex("0101020412000809060000010000FF0F02120000")
+    yield bytes.fromhex("0102" + "020612000809060000010000FF0F021200001200000100"
+                        + "02041200030906010001 1D00FF0F02120000".replace(" ", ""))
+    for time in ("07EA0B17010B160000FFC480", "FFFFFFFFFFFFFFFFFF800000", "07EA0B17FFFFFFFFFF800000",
+                 "07EA0D17010B160000FFC480", "07EA0200010B160000003C00"):
+        yield bytes.fromhex(time)
+    yield b"\0" + bytes.fromhex("020402041200080906000001 0000FF0F02120000".replace(" ", "")
+                                + "090C07EA0B17010B000000FFC480" * 2 + "0100")
+    yield b"\1" + bytes.fromhex("0204060000000106000000601200011200 00".replace(" ", ""))
+    yield b"\1" + bytes.fromhex("02040900060000006012000112 0000".replace(" ", ""))
+
+
+def crc(p):
+    value = 0xFFFF
+    for byte in p:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x8408 if value & 1 else 0)
+    return (value ^ 0xFFFF).to_bytes(2, "little")
+
+
+def frame(dst, src, control, info=b"", segmented=False):
+    length = 2 + len(dst) + len(src) + 1 + 2 + (len(info) + 2 if info else 0)
+    head = bytes([0xA0 | segmented << 3 | length >> 8, length & 0xFF]) + dst + src + bytes([control])
+    body = head + (crc(head) + info if info else b"")
+    return b"\x7E" + body + crc(body) + b"\x7E"
+
+
+def links():
+    """HDLC frames of every kind, to either end, each in the modes of fuzz-wrapper.c."""
+    client, server, apdu = b"\x21", b"\x03", bytes.fromhex("C001C100080000010000FF0200")
+    for to_server in (True, False):
+        dst, src = (server, client) if to_server else (client, server)
+        llc = b"\xE6\xE6\x00" if to_server else b"\xE6\xE7\x00"
+        link = frame(dst, src, 0x93 if to_server else 0x73, bytes.fromhex("818014050200800602008007040000000108040000 0001"))
+        said = (frame(dst, src, 0x10, llc + apdu), frame(dst, src, 0x00, llc + apdu, True) + frame(dst, src, 0x12, apdu),
+                frame(dst, src, 0x12, llc + apdu), frame(dst, src, 0x10, b"\x01\x02\x03\x04"))
+        for first in said:
+            for control in (0x31, 0x35, 0x39, 0x11, 0x91, 0x53, 0x1F, 0x97, 0xFF, 0x32, 0x10):
+                for mode in ((3, 7, 0x37) if to_server else (0x0D, 0x4D, 0x3D)):
+                    yield bytes([mode | 4]) + link + first + frame(dst, src, control)
+        for mode in (7, 0x0D):
+            ui = frame(dst, src, 0x03, llc + apdu, True) + frame(dst, src, 0x13, apdu)
+            yield bytes([mode]) + ui + link + ui + frame(dst, src, 0x13, b"\xE0\x81\0\1\0\0\0")
+            yield bytes([mode]) + link + frame(dst, src, 0x03, llc + apdu, True) + said[0] + frame(b"\x05", src, 0x10)
+            yield bytes([mode]) + frame(dst, src, 0x93 if to_server else 0x73, b"\x81\x80\x01") + said[0]
