@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "access.h"
+#include "short_name.h"
+
 static bool plausible_notification(const uint8_t *p, size_t n)
 {
         struct apdu_notification note;
@@ -14,7 +17,11 @@ bool apdu_plausible(const uint8_t *p, size_t n)
 {
         struct apdu_request request;
         struct apdu_response response;
+        struct access_response answers;
+        struct access_request access;
+        struct sn_response results;
         struct apdu_block block;
+        struct sn_read read;
 
         if (n < 2)
                 return false;
@@ -38,8 +45,13 @@ bool apdu_plausible(const uint8_t *p, size_t n)
         case APDU_EXCEPTION:
                 return n <= 7 && n >= 3 && p[1] >= 1 && p[1] <= 2 && p[2] >= 1 && p[2] <= 6;
         case APDU_ACCESS_REQUEST:
+                return access_request_decode(p, n, &access) == 0;
         case APDU_ACCESS_RESPONSE:
-                return n >= 8;
+                return access_response_decode(p, n, &answers) == 0;
+        case APDU_READ_REQUEST:
+                return sn_read_decode(p, n, &read) == 0;
+        case APDU_READ_RESPONSE:
+                return sn_response_decode(p, n, &results) == 0;
         case APDU_GENERAL_BLOCK:
                 return apdu_block_decode(p, n, &block) == 0;
         default:

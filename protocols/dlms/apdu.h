@@ -95,13 +95,7 @@ struct apdu_request {
         size_t count; /* of items */
 };
 
-void apdu_put_get(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                  const struct dlms_selection *selection);
 void apdu_put_get_next(struct axdr_writer *w, uint8_t invoke, uint32_t block);
-void apdu_put_get_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attrs,
-                       size_t n);
-void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                  const uint8_t *data, size_t n);
 void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,
                      const uint8_t *params, size_t n);
 /* Any request; the inverse of apdu_request_decode(). A kind the service has not: w->failed. */
@@ -146,8 +140,6 @@ bool apdu_action_next(struct axdr_reader *r, uint8_t *ret_result, const uint8_t 
 void apdu_put_get_result(struct axdr_writer *w, uint8_t invoke, uint8_t result);
 /* Head of get-response-normal with data; the value follows. */
 void apdu_put_get_data(struct axdr_writer *w, uint8_t invoke);
-void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32_t block,
-                        const uint8_t *data, size_t n);
 void apdu_put_set_result(struct axdr_writer *w, uint8_t invoke, uint8_t result);
 void apdu_put_action_result(struct axdr_writer *w, uint8_t invoke, uint8_t result,
                             const uint8_t *data, size_t n);

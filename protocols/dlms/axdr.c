@@ -1,6 +1,7 @@
 #include "axdr.h"
 #include "dlms.h"
 
+#include <endian.h>
 #include <string.h>
 
 void axdr_reader_init(struct axdr_reader *r, const void *p, size_t n)
@@ -25,7 +26,22 @@ static inline bool need(struct axdr_reader *r, size_t n)
 static inline uint64_t be(const uint8_t *p, unsigned n)
 {
         uint64_t v = 0;
+        uint32_t v4;
 
+        switch (n) {
+        case 1:
+                return p[0];
+        case 2:
+                return (uint64_t)p[0] << 8 | p[1];
+        case 4:
+                memcpy(&v4, p, 4);
+                return be32toh(v4);
+        case 8:
+                memcpy(&v, p, 8);
+                return be64toh(v);
+        default:
+                break;
+        }
         for (unsigned i = 0; i < n; i++)
                 v = v << 8 | p[i];
         return v;
@@ -225,6 +241,38 @@ bool axdr_expect(struct axdr_reader *r, uint8_t tag, struct axdr_value *ret)
         return axdr_next(r, ret);
 }
 
+/* Steps over a value of fixed size or a short string, which most are; false: look closer. */
+static inline bool skip_simple(struct axdr_reader *r)
+{
+        size_t left = (size_t)(r->end - r->p), size;
+        uint8_t tag;
+
+        if (left < 2 || r->error)
+                return false;
+        tag = r->p[0];
+        if (tag >= sizeof tags / sizeof *tags)
+                return false;
+        switch (tags[tag].kind) {
+        case K_UNSIGNED:
+        case K_SIGNED:
+        case K_FLOAT:
+        case K_BYTES:
+                size = 1u + tags[tag].size;
+                break;
+        case K_STRING:
+                if (r->p[1] > 0x7F)
+                        return false;
+                size = 2u + r->p[1];
+                break;
+        default:
+                return false;
+        }
+        if (size > left)
+                return false;
+        r->p += size;
+        return true;
+}
+
 bool axdr_skip(struct axdr_reader *r)
 {
         size_t left[AXDR_DEPTH_MAX];
@@ -239,6 +287,8 @@ bool axdr_skip(struct axdr_reader *r)
                         depth--;
                 }
                 left[depth]--;
+                if (skip_simple(r))
+                        continue;
                 if (!axdr_next(r, &v))
                         return false;
                 if (v.tag == AXDR_ARRAY || v.tag == AXDR_STRUCTURE) {
@@ -415,6 +465,92 @@ void axdr_put_visible(struct axdr_writer *w, const char *s)
         axdr_put_byte(w, AXDR_VISIBLE_STRING);
         axdr_put_length(w, n);
         axdr_put_raw(w, s, n);
+}
+
+void axdr_put_utf8(struct axdr_writer *w, const void *p, size_t n)
+{
+        axdr_put_byte(w, AXDR_UTF8_STRING);
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n);
+}
+
+void axdr_put_float32(struct axdr_writer *w, float v)
+{
+        uint32_t bits;
+
+        memcpy(&bits, &v, sizeof bits);
+        put_tagged(w, AXDR_FLOAT32, bits, 4);
+}
+
+void axdr_put_float64(struct axdr_writer *w, double v)
+{
+        uint64_t bits;
+
+        memcpy(&bits, &v, sizeof bits);
+        put_tagged(w, AXDR_FLOAT64, bits, 8);
+}
+
+void axdr_put_bits(struct axdr_writer *w, const uint8_t *p, size_t n)
+{
+        axdr_put_byte(w, AXDR_BIT_STRING);
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n / 8 + (n % 8 != 0));
+}
+
+void axdr_put_time(struct axdr_writer *w, uint8_t tag, const uint8_t *p)
+{
+        if (tag != AXDR_DATE_TIME && tag != AXDR_DATE && tag != AXDR_TIME)
+                w->failed = true;
+        axdr_put_byte(w, tag);
+        axdr_put_raw(w, p, w->failed ? 0 : tags[tag].size);
+}
+
+void axdr_put_compact(struct axdr_writer *w, const uint8_t *type, size_t type_n, const uint8_t *p,
+                      size_t n)
+{
+        axdr_put_byte(w, AXDR_COMPACT_ARRAY);
+        axdr_put_raw(w, type, type_n);
+        axdr_put_length(w, n);
+        axdr_put_raw(w, p, n);
+}
+
+void axdr_put_value(struct axdr_writer *w, const struct axdr_value *v)
+{
+        if (v->tag >= sizeof tags / sizeof *tags) {
+                axdr_put_byte(w, v->tag);
+                w->failed |= v->tag != AXDR_DONT_CARE;
+                return;
+        }
+        switch (tags[v->tag].kind) {
+        case K_UNSIGNED:
+        case K_SIGNED:
+                put_tagged(w, v->tag, v->u, tags[v->tag].size);
+                return;
+        case K_FLOAT:
+                if (v->tag == AXDR_FLOAT32)
+                        axdr_put_float32(w, (float)v->f);
+                else
+                        axdr_put_float64(w, v->f);
+                return;
+        case K_BYTES:
+                axdr_put_time(w, v->tag, v->p);
+                return;
+        case K_BITS:
+                axdr_put_bits(w, v->p, v->n);
+                return;
+        case K_COMPACT:
+                axdr_put_compact(w, v->type, v->type_n, v->p, v->n);
+                return;
+        case K_COUNT:
+        case K_STRING:
+                axdr_put_byte(w, v->tag);
+                axdr_put_length(w, v->n);
+                if (tags[v->tag].kind == K_STRING)
+                        axdr_put_raw(w, v->p, v->n);
+                return;
+        default:
+                w->failed = true;
+        }
 }
 
 void axdr_put_obis(struct axdr_writer *w, const struct obis *o)

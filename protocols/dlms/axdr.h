@@ -124,6 +124,19 @@ void axdr_put_int64(struct axdr_writer *w, int64_t v);
 void axdr_put_uint64(struct axdr_writer *w, uint64_t v);
 void axdr_put_octets(struct axdr_writer *w, const void *p, size_t n);
 void axdr_put_visible(struct axdr_writer *w, const char *s);
+void axdr_put_utf8(struct axdr_writer *w, const void *p, size_t n);
+void axdr_put_float32(struct axdr_writer *w, float v);
+void axdr_put_float64(struct axdr_writer *w, double v);
+/* @n bits, the first one the most significant of the first byte; bits behind them as they are. */
+void axdr_put_bits(struct axdr_writer *w, const uint8_t *p, size_t n);
+/* DATE_TIME (12 bytes), DATE (5) and TIME (4) under their own tags; @tag says which. */
+void axdr_put_time(struct axdr_writer *w, uint8_t tag, const uint8_t *p);
+/* A compact-array of a type description (tag; array: tag, count in 2 bytes, type; structure: tag,
+ * count, types) and its contents, without tags. */
+void axdr_put_compact(struct axdr_writer *w, const uint8_t *type, size_t type_n, const uint8_t *p,
+                      size_t n);
+/* Any value as it was read; of an array or structure its head, elements must follow. */
+void axdr_put_value(struct axdr_writer *w, const struct axdr_value *v);
 void axdr_put_obis(struct axdr_writer *w, const struct obis *o);
 /* structure { scaler int8, unit enum }, attribute 3 of a register. */
 void axdr_put_scaler_unit(struct axdr_writer *w, int8_t scaler, uint8_t unit);

@@ -1,5 +1,6 @@
 #include "profile.h"
 
+#include <endian.h>
 #include <string.h>
 
 static const struct obis clock_obis = { { 0, 0, 1, 0, 0, 255 } };
@@ -86,44 +87,118 @@ int profile_reader_init(struct profile_reader *r, const struct profile_columns *
         return 0;
 }
 
+/* Places in a date-time. */
+enum { HOUR = 5, MINUTE = 6, SECOND = 7, REST = 8, STATUS = 11 };
+
+static bool has_time_of_day(const uint8_t *p)
+{
+        return p[HOUR] < 24 && p[MINUTE] < 60 && p[SECOND] < 60;
+}
+
+static int64_t seconds(const uint8_t *p)
+{
+        return 3600 * p[HOUR] + 60 * p[MINUTE] + p[SECOND];
+}
+
+/* Rows of one day differ in the time of day only: the calendar is reckoned once a day. */
+static bool same_day(const struct profile_reader *r, const uint8_t *p)
+{
+        return r->has_day && memcmp(p, r->day, HOUR) == 0 &&
+               memcmp(p + REST, r->day + REST, DATETIME_SIZE - REST) == 0 && has_time_of_day(p);
+}
+
+static void remember_day(struct profile_reader *r, const uint8_t *p, int64_t utc)
+{
+        r->has_day = has_time_of_day(p);
+        memcpy(r->day, p, DATETIME_SIZE);
+        r->midnight = utc - seconds(p);
+}
+
 /* The row's own time, or the one above + period when the clock says null. */
 static void take_clock(struct profile_reader *r, const struct axdr_value *v,
                        struct profile_row *row)
 {
         struct dlms_datetime t;
+        bool given = (v->tag == AXDR_OCTET_STRING || v->tag == AXDR_DATE_TIME) &&
+                     v->n == DATETIME_SIZE;
 
-        if ((v->tag == AXDR_OCTET_STRING || v->tag == AXDR_DATE_TIME) &&
-            dlms_datetime_read(v->p, v->n, &t) &&
-            dlms_datetime_utc(&t, r->sign, r->default_offset_min, &row->time) == 0) {
+        if (given && same_day(r, v->p)) {
+                row->has_time = true;
+                row->time = r->midnight + seconds(v->p);
+                row->status = v->p[STATUS];
+        } else if (given && dlms_datetime_read(v->p, v->n, &t) &&
+                   dlms_datetime_utc(&t, r->sign, r->default_offset_min, &row->time) == 0) {
                 row->has_time = true;
                 row->status = t.status;
+                remember_day(r, v->p, row->time);
         } else if (v->tag == AXDR_NULL && r->has_time && r->period_s > 0) {
                 row->has_time = true;
                 row->time = r->time + r->period_s;
         }
 }
 
+/* axdr_next(), without a call for what nearly all cells are. */
+static inline bool next_value(struct axdr_reader *r, struct axdr_value *v)
+{
+        enum { LONGEST = 1 + 8 };
+        const uint8_t *p = r->p;
+        size_t left = (size_t)(r->end - p);
+        uint32_t b4;
+
+        if (left < LONGEST || r->error)
+                return axdr_next(r, v);
+        switch (p[0]) {
+        case AXDR_UINT32:
+        case AXDR_INT32:
+                memcpy(&b4, p + 1, 4);
+                b4 = be32toh(b4);
+                v->i = p[0] == AXDR_INT32 ? (int32_t)b4 : (int64_t)b4;
+                r->p += 5;
+                break;
+        case AXDR_UINT16:
+                v->u = (uint64_t)p[1] << 8 | p[2];
+                r->p += 3;
+                break;
+        case AXDR_UINT8:
+        case AXDR_ENUM:
+                v->u = p[1];
+                r->p += 2;
+                break;
+        case AXDR_OCTET_STRING:
+                if (p[1] > 0x7F || p[1] > left - 2)
+                        return axdr_next(r, v);
+                v->n = p[1];
+                v->p = p + 2;
+                r->p += 2u + p[1];
+                break;
+        default:
+                return axdr_next(r, v);
+        }
+        v->tag = p[0];
+        return true;
+}
+
 static int next_cell(struct profile_reader *r, uint8_t column, struct profile_row *row)
 {
         const uint8_t *start = r->in.p;
         bool clock = r->columns && column == r->columns->clock;
-        struct axdr_value v;
+        struct axdr_value *v = &row->value[column];
 
-        if (!axdr_next(&r->in, &v))
+        if (!next_value(&r->in, v))
                 return r->in.error;
-        if (v.tag == AXDR_ARRAY || v.tag == AXDR_STRUCTURE) {
+        if (v->tag == AXDR_ARRAY || v->tag == AXDR_STRUCTURE) {
                 /* A captured structure: kept whole, as its encoding. */
                 r->in.p = start;
                 if (!axdr_skip(&r->in))
                         return r->in.error;
-                v.p = start;
+                v->p = start;
         }
         if (clock)
-                take_clock(r, &v, row);
-        else if (v.tag == AXDR_NULL && r->row > 0)
-                v = r->above[column];
-        row->value[column] = v;
-        r->above[column] = v;
+                take_clock(r, v, row);
+        else if (v->tag == AXDR_NULL && r->row > 0)
+                *v = r->above[column];
+        else
+                r->above[column] = *v;
         return 0;
 }
 

@@ -40,6 +40,9 @@ struct profile_reader {
         size_t rows_left, row;
         bool has_time;
         int64_t time; /* UTC of the row above */
+        bool has_day; /* the date last reckoned: its bytes, and when its midnight was */
+        uint8_t day[DATETIME_SIZE];
+        int64_t midnight;
         struct axdr_value above[PROFILE_COLUMNS_MAX];
 };
 

@@ -71,36 +71,10 @@ void apdu_put_request(struct axdr_writer *w, const struct apdu_request *q)
         }
 }
 
-void apdu_put_get(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                  const struct dlms_selection *selection)
-{
-        apdu_put_head(w, APDU_GET_REQUEST, APDU_NORMAL, invoke);
-        apdu_put_attr(w, attr);
-        apdu_put_selection(w, selection);
-}
-
 void apdu_put_get_next(struct axdr_writer *w, uint8_t invoke, uint32_t block)
 {
         apdu_put_head(w, APDU_GET_REQUEST, APDU_BLOCK, invoke);
         axdr_put_be32(w, block);
-}
-
-void apdu_put_get_list(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attrs,
-                       size_t n)
-{
-        apdu_put_head(w, APDU_GET_REQUEST, APDU_LIST, invoke);
-        axdr_put_length(w, n);
-        for (size_t i = 0; i < n; i++)
-                apdu_put_descriptor(w, DLMS_GET, &attrs[i], NULL);
-}
-
-void apdu_put_set(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *attr,
-                  const uint8_t *data, size_t n)
-{
-        apdu_put_head(w, APDU_SET_REQUEST, APDU_NORMAL, invoke);
-        apdu_put_attr(w, attr);
-        axdr_put_byte(w, 0);
-        axdr_put_raw(w, data, n);
 }
 
 void apdu_put_action(struct axdr_writer *w, uint8_t invoke, const struct dlms_attr *method,

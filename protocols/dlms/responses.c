@@ -170,16 +170,6 @@ void apdu_put_get_data(struct axdr_writer *w, uint8_t invoke)
         axdr_put_byte(w, 0);
 }
 
-void apdu_put_get_block(struct axdr_writer *w, uint8_t invoke, bool last, uint32_t block,
-                        const uint8_t *data, size_t n)
-{
-        apdu_put_head(w, APDU_GET_RESPONSE, APDU_BLOCK, invoke);
-        axdr_put_byte(w, last);
-        axdr_put_be32(w, block);
-        axdr_put_byte(w, 0);
-        apdu_put_octets(w, data, n);
-}
-
 void apdu_put_set_result(struct axdr_writer *w, uint8_t invoke, uint8_t result)
 {
         apdu_put_head(w, APDU_SET_RESPONSE, APDU_NORMAL, invoke);

@@ -63,6 +63,10 @@ def bench_sessions(build):
             "%.2f M, an independent C client" % (yardstick / 1e6) if yardstick else "(not measured there)",
             "%.3f" % (per / yardstick) if yardstick else "-",
             "callgrind, the client's side: associate, clock, capture objects, 96 rows, release; %s round trips" % trips)
+    per, text = per_round([program(build, "dlms_session"), "-c", "-f", "wrapper", "-a", "gmac"])
+    trips = int(re.search(r"(\d+) round trips", text).group(1))
+    row("DLMS profile session, wrapper gmac, warm cache", "%d round trips" % trips, "8, an independent C client without cache",
+        "%.2f" % (trips / 8), "clock and profile in one request with list; %.3f M instructions" % (per / 1e6))
     for meters in (1, 1024):
         argv = [program(build, "dlms_push"), "-m", str(meters)]
         per, _ = per_round(argv)

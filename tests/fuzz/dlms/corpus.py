@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+import corpus_services
+
 FILES = {
     "frames": ["push_hdlc", "push_hdlc_ciphered", "hdlc_frames", "push_mbus_ciphered", "push_apdu"],
     "mbus": ["mbus_wired", "wmbus"],
@@ -80,6 +82,7 @@ def inputs(shared, kind):
                 yield bytes([head]) + bytes.fromhex(line["hex"])
         for data in list(sessions(shared, "tx")) + list(sessions(shared, "rx")):
             yield data
+        yield from corpus_services.links()
     elif kind == "security":
         for line in lines(shared, "crypto"):
             if "apdu" in line:
@@ -96,12 +99,21 @@ def inputs(shared, kind):
                     yield bytes([0x81 + suite, how, how]) + bytes.fromhex(line["hex"])
     elif kind == "setup":
         yield from setup(shared)
+    elif kind == "replies":
+        yield from corpus_services.replies()
+    elif kind == "requests":
+        yield from corpus_services.requests()
+    elif kind == "services":
+        yield from corpus_services.services()
+        for line in lines(shared, "xdlms"):
+            yield bytes.fromhex(line["hex"])
     elif kind == "data":
         for line in lines(shared, "xdlms") + lines(shared, "push_apdu"):
             data = bytes.fromhex(line["hex"])
             for at in (0, 4, 18, 5):
                 yield data[at:]
         yield bytes.fromhex("13020212090B000102AABB000203010203")
+        yield from corpus_services.data()
     else:
         for name in FILES[kind]:
             for line in lines(shared, name):

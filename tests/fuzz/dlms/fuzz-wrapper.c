@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         c.server_sap = 1;
         c.server_size = 1;
         c.params = (struct hdlc_params){ 128, 128, 1 + (mode >> 4) % 7, 1 };
+        c.proposed = c.params;
         c.apdu = apdu;
         c.apdu_cap = sizeof apdu;
         c.tx = tx;
@@ -42,6 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                         abort();
                 if (ev == CHANNEL_ERROR)
                         break;
+                if (ev == CHANNEL_POLL && c.out_len == 0)
+                        channel_yield(&c);
+                if (ev == CHANNEL_NOTHING && c.out_len == 0 && mode & 64 && !c.server)
+                        channel_repeat(&c);
                 if (ev == CHANNEL_APDU && c.out_len == 0) {
                         size_t cap;
 

@@ -362,8 +362,54 @@ static void bad_lines(void)
         }
 }
 
+/* Every kind of every service has its name, and what it carries is told. */
+static void kinds_of_services(void)
+{
+        static const struct {
+                const char *hex, *want;
+        } cases[] = {
+                { "C102C100030100010800FF020000000000010305000A", "set-request-with-first-datablock" },
+                { "C103C1010000000202000A", "set-request-with-datablock" },
+                { "C104C10100030100010800FF02000105000000A1", "\"int32\": 161" },
+                { "C105C10100030100010800FF02000100000001020105", "with-list-and-first-datablock" },
+                { "C304C10046000060030AFF02010000000102110A", "action-request-with-first-pblock" },
+                { "C302C100000007", "action-request-next-pblock" },
+                { "C502C100000001", "set-response-datablock" },
+                { "C503C10C00000002", "set-response-last-datablock" },
+                { "C504C102000300000002", "set-response-last-datablock-with-list" },
+                { "C702C101000000010400010011", "action-response-with-pblock" },
+                { "C703C1020000040001", NULL },
+                { "C704C100000001", "action-response-next-pblock" },
+                { "D9C000000100010100080000010000FF0200", NULL },
+                { "D9C000000100010100080000010000FF020100", "access-request" },
+                { "DAC00000010000011105010100", "\"result\": 0" },
+                { "0502022BC8", NULL },
+                { "05010260AF", "60AF" },
+                { "0C01000600000007", "\"uint32\": 7" },
+                { "0C010200000103010009", "\"last_block\": false" },
+                { "E081000100000505010260AF", "read-request" },
+                { "0E050301", "service: too long for the meter" },
+        };
+
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                char text[512], *said;
+
+                snprintf(text, sizeof text, "{\"name\":\"one\",\"hex\":\"%s\"}\n", cases[i].hex);
+                load_text(text);
+                said = json_dumps(answer[0], 0);
+                if (is_ok(0) != (cases[i].want != NULL) ||
+                    (cases[i].want && !strstr(said, cases[i].want))) {
+                        printf("%s: %s\n", cases[i].hex, said);
+                        CU_FAIL("another answer");
+                }
+                free(said);
+                unload();
+        }
+}
+
 HR_TESTS("decode", { "pushes give their published values", pushes },
          { "associations and services as decoded elsewhere", services },
+         { "every kind of service has its name", kinds_of_services },
          { "HDLC frames, the broken one refused", frames },
          { "published ciphertexts and tags", cryptography },
          { "sessions of an independent client and server", sessions },

@@ -650,7 +650,37 @@ static void exceptions(void)
         }
 }
 
-HR_TESTS("dlms codecs", { "A-XDR numbers, every truncation", axdr_values },
+/* The check sequence bit by bit, as the standard defines it, for every length up to two steps. */
+static void check_sequences(void)
+{
+        for (size_t n = 0; n < 40; n++) {
+                uint8_t *p = malloc(n ? n : 1);
+                uint16_t crc = 0xFFFF;
+
+                for (size_t i = 0; i < n; i++) {
+                        p[i] = (uint8_t)(i * 73 + n * 11 + i * i);
+                        crc ^= p[i];
+                        for (int bit = 0; bit < 8; bit++)
+                                crc = (uint16_t)(crc >> 1 ^ (crc & 1 ? 0x8408 : 0));
+                }
+                CU_ASSERT_EQUAL(hdlc_crc(p, n), (uint16_t)(crc ^ 0xFFFF));
+                free(p);
+        }
+        /* Every entry of every table. */
+        for (unsigned at = 0; at < 8; at++)
+                for (unsigned v = 0; v < 256; v++) {
+                        uint8_t p[8] = { 0 };
+                        uint16_t crc = 0xFFFF;
+
+                        p[at] = (uint8_t)v;
+                        for (int i = 0; i < 64; i++)
+                                crc = (uint16_t)(crc >> 1 ^
+                                                 ((crc ^ p[i / 8] >> i % 8) & 1 ? 0x8408 : 0));
+                        CU_ASSERT_EQUAL(hdlc_crc(p, 8), (uint16_t)(crc ^ 0xFFFF));
+                }
+}
+
+HR_TESTS("dlms codecs", { "check sequences", check_sequences }, { "A-XDR numbers, every truncation", axdr_values },
          { "A-XDR refuses", axdr_refuses }, { "compact-array", axdr_compact },
          { "A-XDR writer", axdr_writes }, { "OBIS codes", obis_codes },
          { "date-times, their quirks", times }, { "HDLC frames, every flipped bit", hdlc_codec },
