@@ -377,6 +377,19 @@ static void test_usage_and_registers(void)
                 CU_ASSERT_STRING_EQUAL(pg_text(db, "select count(*) from mdm.readings(99, "
                                                    "129::smallint, '2026-01-01', '2026-01-02')"),
                                        "0");
+                /* A century holds what its days hold; before and after them there is nothing. */
+                CU_ASSERT_STRING_EQUAL(
+                        pg_text(db, "select (select count(*) from mdm.readings(1, 129::smallint, "
+                                    "'2000-01-01', '2100-01-01')) = (select count(*) from "
+                                    "mdm.readings(1, 129::smallint, '2025-12-01', '2026-03-01')) "
+                                    "and exists (select from mdm.readings(1, 129::smallint, "
+                                    "'2000-01-01', '2100-01-01'))"),
+                        "t");
+                CU_ASSERT_STRING_EQUAL(
+                        pg_text(db, "select (select count(*) from mdm.readings(1, 129::smallint, "
+                                    "'2000-01-01', '2020-01-01')) + (select count(*) from "
+                                    "mdm.readings(1, 129::smallint, '2040-01-01', '2060-01-01'))"),
+                        "0");
                 seal(db, DAY0 + DAYS);
         }
         /* Interval values, once there are any, come before differences. */
