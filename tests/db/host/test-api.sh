@@ -125,7 +125,7 @@ expect "events without login" 401 unauthenticated -H 'accept: text/event-stream'
 
 # Raw: floods, smuggling, half requests. Each costs only itself.
 raw() { # raw NAME BYTES: sends, then waits for the server to close; prints what came
-        timeout 12 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; printf '$1' >&3; cat <&3" 2>/dev/null
+        timeout "${raw_timeout:-12}" bash -c "exec 3<>/dev/tcp/127.0.0.1/$port; printf '$1' >&3; cat <&3" 2>/dev/null
 }
 flood=$(printf 'X-Flood-%d: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\r\\n' $(seq 1000))
 got=$(raw "GET /v1/me HTTP/1.1\r\nHost: x\r\n$flood\r\n")
@@ -138,13 +138,15 @@ got=$(raw "GET /v1/me HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: U
 [[ $got != *" 101 "* ]] && ok || bad "websocket: $got"
 got=$(raw "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 [[ $got != *"HTTP/1.1 200"* ]] && ok || bad "HTTP/2: $got"
+# The daemon lets go of them by itself, long before our own patience ends.
+raw_timeout=40
 begun=$SECONDS
 raw "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{" >"$dir/null" &
 raw "GET /v1/me HTT" >"$dir/null" &
 slow="$! $(jobs -p)"
 expect "others while somebody is slow" 200 '"user":"admin"' -H "$auth" "$url/v1/me"
 for p in $(jobs -p); do [ "$p" = "$pid" ] || wait "$p"; done
-[ $((SECONDS - begun)) -lt 11 ] && ok || bad "slow senders were kept for $((SECONDS - begun)) s"
+[ $((SECONDS - begun)) -lt 35 ] && ok || bad "slow senders were kept for $((SECONDS - begun)) s"
 expect "still there" 200 '"user":"admin"' -H "$auth" "$url/v1/me"
 
 # The database goes away and comes back.
