@@ -38,8 +38,7 @@ static void put_list(struct buf *b, const struct apdu_request *q)
         axdr_reader_init(&r, q->items, q->items_len);
         axdr_reader_init(&values, q->data, q->n);
         for (size_t i = 0; i < q->count; i++) {
-                if (!(action ? apdu_method_next(&r, &attr)
-                             : apdu_list_next(&r, &attr, &selection)))
+                if (!(action ? apdu_method_next(&r, &attr) : apdu_list_next(&r, &attr, &selection)))
                         break;
                 buf_printf(b, "%s{\"%s\":", i ? "," : "", action ? "method" : "attr");
                 decode_put_attr(b, &attr);
@@ -82,9 +81,7 @@ static const char *request_kind(const struct apdu_request *q)
         case APDU_LIST_FIRST:
                 return set ? "with-list-and-first-datablock" : "with-list-and-first-pblock";
         case APDU_BLOCK:
-                return q->tag == APDU_GET_REQUEST ? "next"
-                       : set                      ? "with-datablock"
-                                                  : "with-pblock";
+                return q->tag == APDU_GET_REQUEST ? "next" : set ? "with-datablock" : "with-pblock";
         case APDU_NEXT:
                 return "next-pblock";
         default:
@@ -195,8 +192,7 @@ static void put_response(struct buf *b, const struct apdu_response *a)
         if (a->kind == APDU_BLOCK && a->data) {
                 put_raw_block(b, a->last, a->block, a->data, a->n);
         } else if (a->kind == APDU_BLOCK) {
-                buf_printf(b,
-                           ",\"last_block\":%s,\"block_number\":%u,\"data_access_result\":%u",
+                buf_printf(b, ",\"last_block\":%s,\"block_number\":%u,\"data_access_result\":%u",
                            a->last ? "true" : "false", a->block, a->result);
         } else if (a->kind != APDU_NORMAL && a->kind != APDU_LIST) {
                 buf_printf(b, ",\"block_number\":%u", a->block);
@@ -215,7 +211,8 @@ static void put_response(struct buf *b, const struct apdu_response *a)
 
 static void put_long_head(struct buf *b, const char *pdu, uint32_t invoke, const uint8_t *time)
 {
-        buf_printf(b, "{\"pdu\":\"%s\",\"long_invoke_id_and_priority\":\"%08X\",\"date_time\":", pdu,
+        buf_printf(b,
+                   "{\"pdu\":\"%s\",\"long_invoke_id_and_priority\":\"%08X\",\"date_time\":", pdu,
                    invoke);
         if (time)
                 decode_put_hex(b, time, 12);

@@ -146,8 +146,8 @@ int access_response_decode(const uint8_t *p, size_t n, struct access_response *r
                 take_specs(&r, &a.n_specs, &a.specs, &a.specs_len);
         take_values(&r, &a.count, &a.data, &a.data_len);
         if (axdr_length(&r, &results)) {
-                a.results = apdu_take(&r, results > axdr_left(&r) ? SIZE_MAX
-                                                                  : RESULT_SIZE * results);
+                a.results =
+                        apdu_take(&r, results > axdr_left(&r) ? SIZE_MAX : RESULT_SIZE * results);
                 for (size_t i = 0; a.results && i < results; i++)
                         if (a.results[RESULT_SIZE * i] < DLMS_GET ||
                             a.results[RESULT_SIZE * i] > DLMS_ACTION)

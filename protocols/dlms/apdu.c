@@ -266,8 +266,8 @@ const char *apdu_service_error_text(const struct apdu_service_error *e)
                   "load: data set size too large", "load: segment not awaited",
                   "load: interpretation failed", "load: storage failed" },
                 { "data scope" },
-                { "task: other reason", "task: no remote control", "task: stopped",
-                  "task: running", "task: not usable" },
+                { "task: other reason", "task: no remote control", "task: stopped", "task: running",
+                  "task: not usable" },
         };
         const char *text = NULL;
 

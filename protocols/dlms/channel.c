@@ -199,6 +199,7 @@ void channel_connect(struct dlms_channel *c)
         uint8_t info[32];
 
         c->connected = false;
+        c->frame_len = 0; /* a damaged length must not swallow the answer to a repetition */
         put_frame(c, HDLC_SNRM | HDLC_POLL_FINAL, false, info,
                   hdlc_params_write(&c->proposed, info));
 }

@@ -29,17 +29,17 @@ enum channel_event {
 struct dlms_channel {
         enum dlms_framing framing;
         bool server, connected, whole;
-        bool peer_busy;       /* its last word was RNR */
-        bool unnumbered;      /* apdu is being joined from UI frames */
+        bool peer_busy;                            /* its last word was RNR */
+        bool unnumbered;                           /* apdu is being joined from UI frames */
         uint16_t client_sap, server_sap, physical; /* physical 0: any, at the server */
         uint8_t server_size;                       /* bytes of the server's HDLC address */
-        const uint16_t *saps;        /* server: further logical devices; borrowed */
+        const uint16_t *saps;                      /* server: further logical devices; borrowed */
         size_t n_saps;
         struct hdlc_params proposed; /* by this end */
         struct hdlc_params params;   /* granted, as seen from this end */
-        uint8_t vs, va, vr;        /* next to send, oldest not acknowledged, next expected */
-        enum dlms_error error;     /* last damaged frame, or why the stream ended */
-        uint8_t *apdu, *tx, *out;  /* lent */
+        uint8_t vs, va, vr;          /* next to send, oldest not acknowledged, next expected */
+        enum dlms_error error;       /* last damaged frame, or why the stream ended */
+        uint8_t *apdu, *tx, *out;    /* lent */
         size_t apdu_cap, tx_cap, out_cap;
         size_t frame_len, apdu_len, apdu_want;
         size_t tx_len, tx_acked; /* LLC and APDU being sent */

@@ -77,14 +77,14 @@ struct dlms_client_config {
          * not used even if it does (both: enum dlms_conformance); what this session learnt to avoid
          * is dlms_client_broken(), to be remembered for the meter's model. */
         uint32_t assume, avoid;
-        bool prefer_access;      /* ACCESS rather than a request with list */
+        bool prefer_access; /* ACCESS rather than a request with list */
         /* An exception or service error in answer to a request is its RESULT, "other reason" with
          * .error and .detail, and the session goes on; else it fails the session. What says that
          * the association itself is broken (deciphering, counter) fails it always. */
         bool exceptions_are_results;
-        uint8_t gbt_window;      /* general block transfer: blocks we take in a row, 1-63; 0 = none */
-        bool gbt_requests;       /* requests in a block too, so that the meter knows the window */
-        bool short_names;        /* short-name referencing; reading only */
+        uint8_t gbt_window; /* general block transfer: blocks we take in a row, 1-63; 0 = none */
+        bool gbt_requests;  /* requests in a block too, so that the meter knows the window */
+        bool short_names;   /* short-name referencing; reading only */
         const struct sn_object *sn_objects; /* the meter's; borrowed. NULL: the association only */
         size_t n_sn_objects;
         /* Where a reply in blocks is put together: borrowed until the session ends. Without it
@@ -134,8 +134,8 @@ struct dlms_event {
         const uint8_t *data; /* RESULT: A-XDR value; borrowed until the next call but output */
         size_t len;
         enum dlms_error error; /* FAILED; RESULT: of an exception taken for a result, else 0 */
-        uint8_t detail;   /* with .error: diagnostic, exception or service error as received */
-        uint32_t counter; /* FAILED, EXCEPTION_COUNTER: the one the meter expects, 0 unknown */
+        uint8_t detail;        /* with .error: diagnostic, exception or service error as received */
+        uint32_t counter;      /* FAILED, EXCEPTION_COUNTER: the one the meter expects, 0 unknown */
 };
 
 /* How the items of a request go to the meter. */
@@ -232,8 +232,9 @@ int dlms_client_action(struct dlms_client *c, const struct dlms_attr *method, co
  * .index says which; .last with the last one. @items is borrowed until then.
  */
 int dlms_client_ask(struct dlms_client *c, const struct dlms_item *items, size_t n, int64_t now_ms);
-/* SET or ACTION of several: @values holds one A-XDR value for each, n_values bytes in all (null-data
- * for a method without parameters), borrowed until the last RESULT; as dlms_client_ask(). */
+/* SET or ACTION of several: @values holds one A-XDR value for each, n_values bytes in all
+ * (null-data for a method without parameters), borrowed until the last RESULT; as
+ * dlms_client_ask(). */
 int dlms_client_set_list(struct dlms_client *c, const struct dlms_attr *attrs, size_t n,
                          const uint8_t *values, size_t n_values, int64_t now_ms);
 int dlms_client_action_list(struct dlms_client *c, const struct dlms_attr *methods, size_t n,

@@ -118,8 +118,8 @@ int client_on_service_error(struct dlms_client *c, const uint8_t *apdu, size_t n
         if (is_requesting(c)) {
                 if (client_fall_back(c, true, now_ms, &e))
                         return e;
-                return refused(c, DLMS_E_SERVICE_ERROR,
-                               (uint8_t)(x.kind << 4 | (x.reason & 0x0F)), now_ms);
+                return refused(c, DLMS_E_SERVICE_ERROR, (uint8_t)(x.kind << 4 | (x.reason & 0x0F)),
+                               now_ms);
         }
         c->failed_detail = (uint8_t)(x.kind << 4 | (x.reason & 0x0F));
         return c->state == DLMS_CLIENT_ASSOCIATING ? DLMS_E_ASSOCIATION_INITIATE
@@ -224,8 +224,8 @@ bool client_next_item(struct dlms_client *c, struct dlms_event *ret)
         } else {
                 enum dlms_service service = client_item(c, 0, &buf)->service;
 
-                good = service == DLMS_GET ? apdu_result_next(&c->items, &ev.result, &ev.data,
-                                                              &ev.len)
+                good = service == DLMS_GET
+                               ? apdu_result_next(&c->items, &ev.result, &ev.data, &ev.len)
                        : service == DLMS_SET
                                ? set_result_next(&c->items, &ev.result)
                                : apdu_action_next(&c->items, &ev.result, &ev.data, &ev.len);
@@ -357,8 +357,8 @@ static int on_last(struct dlms_client *c, const struct apdu_response *a, int64_t
         if (!q->blocks)
                 return DLMS_E_UNEXPECTED;
         /* Given up in the middle: only with a reason. */
-        if (a->block != c->block || (q->done + q->part < q->total && a->kind == APDU_LAST &&
-                                     a->result == 0))
+        if (a->block != c->block ||
+            (q->done + q->part < q->total && a->kind == APDU_LAST && a->result == 0))
                 return DLMS_E_BLOCK_NUMBER;
         if (a->kind == APDU_LAST)
                 return q->form == DLMS_FORM_LIST ? DLMS_E_UNEXPECTED
@@ -374,7 +374,8 @@ static int on_normal(struct dlms_client *c, const struct apdu_response *a, int64
 
         if (c->request.form != DLMS_FORM_LIST)
                 return done(c, a->result, a->data, a->n, now_ms);
-        /* One refusal for a whole list: it may have been too much, or an item the meter dislikes. */
+        /* One refusal for a whole list: it may have been too much, or an item the meter dislikes.
+         */
         if (a->result != 0 && client_fall_back(c, false, now_ms, &e))
                 return e;
         return DLMS_E_UNEXPECTED;

@@ -179,8 +179,8 @@ static bool put_names(struct dlms_client *c, struct axdr_writer *w)
                                      .name = q->name,
                                      .selection = item->selection };
 
-                if (!q->by_name && !sn_name_of(c->cfg.sn_objects, c->cfg.n_sn_objects, &item->attr,
-                                               &s.name))
+                if (!q->by_name &&
+                    !sn_name_of(c->cfg.sn_objects, c->cfg.n_sn_objects, &item->attr, &s.name))
                         return false;
                 sn_put_spec(w, &s);
         }
@@ -189,8 +189,9 @@ static bool put_names(struct dlms_client *c, struct axdr_writer *w)
 
 static uint8_t request_tag(enum dlms_service s)
 {
-        return s == DLMS_GET ? APDU_GET_REQUEST : s == DLMS_SET ? APDU_SET_REQUEST
-                                                                : APDU_ACTION_REQUEST;
+        return s == DLMS_GET   ? APDU_GET_REQUEST
+               : s == DLMS_SET ? APDU_SET_REQUEST
+                               : APDU_ACTION_REQUEST;
 }
 
 static void put_head(struct dlms_client *c, struct axdr_writer *w, uint8_t kind)
@@ -314,8 +315,8 @@ static bool gbt_usable(const struct dlms_client *c)
 /* Written in scratch and from there in general blocks. */
 static int send_in_gbt(struct dlms_client *c, int64_t now_ms)
 {
-        struct axdr_writer w = axdr_writer_of(c->cfg.scratch + SCRATCH_ROOM,
-                                              c->cfg.scratch_size - SCRATCH_ROOM);
+        struct axdr_writer w =
+                axdr_writer_of(c->cfg.scratch + SCRATCH_ROOM, c->cfg.scratch_size - SCRATCH_ROOM);
         int e = put_request(c, &w);
 
         if (!e && w.failed)
@@ -556,8 +557,7 @@ int dlms_client_set(struct dlms_client *c, const struct dlms_attr *attr, const u
                     size_t n, int64_t now_ms)
 {
         return start_one(
-                c,
-                &(struct dlms_item){ .service = DLMS_SET, .attr = *attr, .data = data, .n = n },
+                c, &(struct dlms_item){ .service = DLMS_SET, .attr = *attr, .data = data, .n = n },
                 now_ms);
 }
 

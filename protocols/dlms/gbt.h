@@ -32,7 +32,7 @@ struct gbt {
         size_t tx_len, block_size;
         uint16_t sent, acked, blocks; /* sent, acknowledged, how many there are */
         uint16_t base;                /* number before the first of them */
-        uint16_t acks;                /* acknowledgements without data sent; they are numbered too */
+        uint16_t acks; /* acknowledgements without data sent; they are numbered too */
         bool turn;
         uint8_t peer_window; /* blocks the peer takes in a row */
         /* Receiving. */

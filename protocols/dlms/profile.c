@@ -119,8 +119,8 @@ static void take_clock(struct profile_reader *r, const struct axdr_value *v,
                        struct profile_row *row)
 {
         struct dlms_datetime t;
-        bool given = (v->tag == AXDR_OCTET_STRING || v->tag == AXDR_DATE_TIME) &&
-                     v->n == DATETIME_SIZE;
+        bool given =
+                (v->tag == AXDR_OCTET_STRING || v->tag == AXDR_DATE_TIME) && v->n == DATETIME_SIZE;
 
         if (given && same_day(r, v->p)) {
                 row->has_time = true;

@@ -123,8 +123,7 @@ static void take_normal(struct axdr_reader *r, struct apdu_request *q)
                 apdu_take_selection(r, &q->selection);
         if (q->kind == APDU_FIRST)
                 take_data_block(r, q);
-        else if (q->tag == APDU_SET_REQUEST ||
-                 (q->tag == APDU_ACTION_REQUEST && apdu_take_byte(r)))
+        else if (q->tag == APDU_SET_REQUEST || (q->tag == APDU_ACTION_REQUEST && apdu_take_byte(r)))
                 apdu_take_value(r, &q->data, &q->n);
 }
 

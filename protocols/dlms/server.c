@@ -71,7 +71,7 @@ int dlms_server_init(struct dlms_server *s, const struct dlms_server_config *con
         ch->physical = config->physical;
         ch->server_size = hdlc_address_size(config->server_sap, config->physical);
         ch->proposed = (struct hdlc_params){ info, info, config->window ? config->window : 1,
-                                           config->window ? config->window : 1 };
+                                             config->window ? config->window : 1 };
         ch->params = ch->proposed;
         ch->apdu = s->apdu;
         ch->apdu_cap = sizeof s->apdu;

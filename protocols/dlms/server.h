@@ -57,20 +57,20 @@ struct dlms_server_config {
         size_t n_client_saps;
         uint8_t known_client[DLMS_TITLE_SIZE]; /* the client's title; all zero = any */
         bool sign;                             /* every APDU must be signed */
-        enum dlms_policy policy; /* required of every APDU once associated */
+        enum dlms_policy policy;               /* required of every APDU once associated */
         struct dlms_keys keys;
         uint8_t title[DLMS_TITLE_SIZE];
         uint32_t conformance;       /* offered; 0 = all this server can do */
         uint16_t max_pdu;           /* largest APDU taken, at most DLMS_SERVER_PDU_MAX; 0 = that */
         struct dlms_crypto *crypto; /* borrowed, one a thread; NULL only without security */
         uint8_t gbt_window;         /* general blocks taken in a row, 1-63; 0 = 1 */
-        bool prefer_gbt;            /* long replies in general blocks even if the client has others */
+        bool prefer_gbt; /* long replies in general blocks even if the client has others */
         const struct sn_object *sn_objects; /* short-name contexts too; borrowed, NULL = none */
         size_t n_sn_objects;
-        uint32_t idle_ms;           /* closes the session when nothing comes; 0 = 120000 */
+        uint32_t idle_ms; /* closes the session when nothing comes; 0 = 120000 */
         /* Misbehaviour seen in the field, for simulated meters */
         bool refuses_release; /* RLRQ is answered with an exception */
-        uint32_t breaks;      /* granted and answered with an exception: MULTIPLE_REFERENCES, ACCESS */
+        uint32_t breaks; /* granted and answered with an exception: MULTIPLE_REFERENCES, ACCESS */
         const struct dlms_server_objects *objects;
 };
 
@@ -110,9 +110,9 @@ struct dlms_server {
         struct dlms_server_counters *counters; /* borrowed */
         void *meter;                           /* borrowed, for the callbacks */
         enum dlms_server_state state;
-        enum dlms_error error; /* why CLOSED; 0 = as the client wished */
+        enum dlms_error error;   /* why CLOSED; 0 = as the client wished */
         enum dlms_error refused; /* what was wrong with the last APDU or association refused */
-        bool ciphered;         /* this association's application context */
+        bool ciphered;           /* this association's application context */
         uint8_t auth;
         bool reply_ciphered, reply_dedicated, reply_signed; /* as the request was */
         enum dlms_envelope reply_envelope;
@@ -133,7 +133,7 @@ struct dlms_server {
         size_t used; /* of scratch, by the request */
         struct gbt gbt;
         bool gbt_active;
-        bool in_gbt; /* the request came in general blocks */
+        bool in_gbt;                              /* the request came in general blocks */
         const struct dlms_server_device *devices; /* borrowed */
         size_t n_devices;
         uint16_t device_saps[DLMS_SERVER_DEVICES_MAX];

@@ -287,10 +287,9 @@ static int verify(struct dlms_server *s, const struct apdu_request *q)
 static void send_pass4(struct dlms_server *s, const struct apdu_request *q, uint8_t result,
                        const uint8_t *data, size_t n)
 {
-        struct sn_result r = { .choice = result ? SN_ERROR : SN_DATA,
-                               .error = result,
-                               .data = data,
-                               .n = n };
+        struct sn_result r = {
+                .choice = result ? SN_ERROR : SN_DATA, .error = result, .data = data, .n = n
+        };
         struct axdr_writer w = server_begin(s);
 
         if (s->short_names) {

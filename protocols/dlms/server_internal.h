@@ -24,6 +24,23 @@ int server_open_apdu(struct dlms_server *s, uint8_t *p, size_t n, uint8_t **ret_
 
 /* server_request.c: a plain APDU of an association. */
 void server_on_request(struct dlms_server *s, const uint8_t *p, size_t n);
+/* Where a reply's body is written, in scratch behind the request's own bytes. */
+struct axdr_writer server_body(struct dlms_server *s);
+/* A reply whose body was written there: in one APDU, in blocks of the service from @skip bytes on,
+ * or in general blocks. False when it can go in none of them. @head at most 16 bytes. */
+bool server_send_body(struct dlms_server *s, uint8_t invoke, const uint8_t *head, size_t head_len,
+                      const struct axdr_writer *w, size_t skip);
+/* The next block of the reply begun so. */
+void server_send_block(struct dlms_server *s, uint8_t invoke);
+/* The objects, as the association allows. */
+unsigned server_get(struct dlms_server *s, const struct dlms_attr *attr,
+                    const struct dlms_selection *selection, struct axdr_writer *w);
+uint8_t server_set(struct dlms_server *s, const struct dlms_attr *attr,
+                   const struct dlms_selection *selection, const uint8_t *data, size_t n);
+
+/* server_access.c: ACCESS and Read requests. */
+void server_on_access(struct dlms_server *s, const uint8_t *p, size_t n);
+void server_on_read(struct dlms_server *s, const uint8_t *p, size_t n);
 
 /* server_associate.c: our means of protecting, and the material of the mechanism. */
 struct dlms_end server_end(struct dlms_server *s);

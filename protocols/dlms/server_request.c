@@ -1,14 +1,12 @@
-/* What a client asks of the meter: GET, SET, ACTION of every kind, ACCESS, Read by short names. */
+/* What a client asks of the meter: GET, SET, ACTION of every kind; replies in every form. */
 #include "server_internal.h"
 
 #include <string.h>
 
-#include "access.h"
 #include "short_name.h"
 
 enum {
-        REPLY_ROOM = 64,           /* before a reply in scratch: its head, or protection in place */
-        HEAD_MAX = 16,             /* what stands before a reply's body at most */
+        REPLY_ROOM = 64, /* before a reply in scratch: its head, or protection in place */
         BLOCK_FIELDS = 3 + 1 + 4 + 1 + 3,
         BLOCK_DATA_MIN = 16,
         LIST_MAX = 64,
@@ -26,8 +24,7 @@ static size_t room(struct dlms_server *s, size_t head)
         return max > head ? max - head : 0;
 }
 
-/* Where a reply's body is written: behind the request's own bytes. */
-static struct axdr_writer body(struct dlms_server *s)
+struct axdr_writer server_body(struct dlms_server *s)
 {
         size_t before = s->used + REPLY_ROOM;
 
@@ -75,7 +72,7 @@ static void put_block_head(struct dlms_server *s, struct axdr_writer *w, uint8_t
                 axdr_put_byte(w, 0);
 }
 
-static void send_block(struct dlms_server *s, uint8_t invoke)
+void server_send_block(struct dlms_server *s, uint8_t invoke)
 {
         size_t left = s->reply_len - s->reply_done, part = room(s, BLOCK_FIELDS);
         struct axdr_writer w = server_begin(s);
@@ -102,9 +99,7 @@ static bool blocks_granted(struct dlms_server *s, uint8_t tag)
                room(s, BLOCK_FIELDS) >= BLOCK_DATA_MIN;
 }
 
-/* A reply whose body is in scratch (body()): in one APDU, in blocks of the service from @skip bytes
- * on, or in general blocks. False when it can go in none of them. */
-static bool send_body(struct dlms_server *s, uint8_t invoke, const uint8_t *head, size_t head_len,
+bool server_send_body(struct dlms_server *s, uint8_t invoke, const uint8_t *head, size_t head_len,
                       const struct axdr_writer *w, size_t skip)
 {
         bool general = s->conformance & DLMS_CONF_GENERAL_BLOCK_TRANSFER;
@@ -127,18 +122,18 @@ static bool send_body(struct dlms_server *s, uint8_t invoke, const uint8_t *head
         s->reply_len = w->len - skip;
         s->reply_done = 0;
         s->block = 0;
-        send_block(s, invoke);
+        server_send_block(s, invoke);
         return true;
 }
 
 /* ---- GET ---- */
 
-static unsigned get(struct dlms_server *s, const struct dlms_attr *attr,
+unsigned server_get(struct dlms_server *s, const struct dlms_attr *attr,
                     const struct dlms_selection *selection, struct axdr_writer *w)
 {
-        if (selection->selector && !(s->conformance & (DLMS_CONF_SELECTIVE_ACCESS |
-                                                       DLMS_CONF_PARAMETERIZED_ACCESS |
-                                                       DLMS_CONF_ACCESS)))
+        if (selection->selector &&
+            !(s->conformance &
+              (DLMS_CONF_SELECTIVE_ACCESS | DLMS_CONF_PARAMETERIZED_ACCESS | DLMS_CONF_ACCESS)))
                 return DLMS_ACCESS_SCOPE_VIOLATED;
         return s->cfg->objects->get(s->meter, attr, selection, w);
 }
@@ -151,7 +146,7 @@ static void put_result(struct dlms_server *s, const struct dlms_attr *attr,
         unsigned result;
 
         axdr_put_byte(w, 0);
-        result = get(s, attr, selection, w);
+        result = server_get(s, attr, selection, w);
         if (result) {
                 w->len = start;
                 axdr_put_byte(w, 1);
@@ -162,17 +157,17 @@ static void put_result(struct dlms_server *s, const struct dlms_attr *attr,
 static void on_get(struct dlms_server *s, const struct apdu_request *q)
 {
         uint8_t head[] = { APDU_GET_RESPONSE, 1, q->invoke };
-        struct axdr_writer w = body(s);
+        struct axdr_writer w = server_body(s);
 
         put_result(s, &q->attr, &q->selection, &w);
-        if (!send_body(s, q->invoke, head, sizeof head, &w, 1))
+        if (!server_send_body(s, q->invoke, head, sizeof head, &w, 1))
                 send_refusal(s, q->tag, q->invoke, DLMS_ACCESS_LONG_GET_ABORTED);
 }
 
 static void on_get_list(struct dlms_server *s, const struct apdu_request *q)
 {
         uint8_t head[] = { APDU_GET_RESPONSE, 3, q->invoke };
-        struct axdr_writer w = body(s);
+        struct axdr_writer w = server_body(s);
         struct axdr_reader r;
 
         axdr_reader_init(&r, q->items, q->items_len);
@@ -185,7 +180,7 @@ static void on_get_list(struct dlms_server *s, const struct apdu_request *q)
                         break;
                 put_result(s, &attr, &selection, &w);
         }
-        if (r.error || !send_body(s, q->invoke, head, sizeof head, &w, 0))
+        if (r.error || !server_send_body(s, q->invoke, head, sizeof head, &w, 0))
                 send_refusal(s, q->tag, q->invoke, DLMS_ACCESS_LONG_GET_ABORTED);
 }
 
@@ -202,13 +197,13 @@ static void on_next(struct dlms_server *s, const struct apdu_request *q)
                              tag == APDU_GET_RESPONSE ? DLMS_ACCESS_DATA_BLOCK_NUMBER_INVALID
                                                       : DLMS_ACCESS_LONG_GET_ABORTED);
         } else {
-                send_block(s, q->invoke);
+                server_send_block(s, q->invoke);
         }
 }
 
 /* ---- SET ---- */
 
-static uint8_t set(struct dlms_server *s, const struct dlms_attr *attr,
+uint8_t server_set(struct dlms_server *s, const struct dlms_attr *attr,
                    const struct dlms_selection *selection, const uint8_t *data, size_t n)
 {
         const struct dlms_server_objects *o = s->cfg->objects;
@@ -239,7 +234,7 @@ static int set_list(struct dlms_server *s, const struct apdu_request *q,
                 if (!apdu_list_next(&items, &attr, &selection) ||
                     !apdu_value_next(&values, &data, &n))
                         return DLMS_E_APDU;
-                results[i] = set(s, &attr, &selection, data, n);
+                results[i] = server_set(s, &attr, &selection, data, n);
         }
         return 0;
 }
@@ -247,9 +242,9 @@ static int set_list(struct dlms_server *s, const struct apdu_request *q,
 /* NORMAL, or LIST; after blocks as LAST and LIST_LAST. */
 static void on_set(struct dlms_server *s, const struct apdu_request *q, bool blocks)
 {
-        struct apdu_response a = {
-                .tag = APDU_SET_RESPONSE, .invoke = q->invoke, .block = s->incoming.block
-        };
+        struct apdu_response a = { .tag = APDU_SET_RESPONSE,
+                                   .invoke = q->invoke,
+                                   .block = s->incoming.block };
         uint8_t results[LIST_MAX];
         struct axdr_writer w;
 
@@ -263,7 +258,7 @@ static void on_set(struct dlms_server *s, const struct apdu_request *q, bool blo
                 }
         } else {
                 a.kind = blocks ? APDU_LAST : APDU_NORMAL;
-                a.result = set(s, &q->attr, &q->selection, q->data, q->n);
+                a.result = server_set(s, &q->attr, &q->selection, q->data, q->n);
         }
         w = server_begin(s);
         apdu_put_response(&w, &a);
@@ -295,7 +290,7 @@ static void on_action(struct dlms_server *s, const struct apdu_request *q)
 {
         bool list = q->kind == APDU_LIST;
         uint8_t head[] = { APDU_ACTION_RESPONSE, list ? 3 : 1, q->invoke };
-        struct axdr_writer w = body(s);
+        struct axdr_writer w = server_body(s);
         struct axdr_reader items, values;
 
         axdr_reader_init(&items, q->items, q->items_len);
@@ -315,7 +310,7 @@ static void on_action(struct dlms_server *s, const struct apdu_request *q)
                         params = NULL;
                 put_action(s, &method, params, params ? n : 0, &w);
         }
-        if (items.error || !send_body(s, q->invoke, head, sizeof head, &w, 0))
+        if (items.error || !server_send_body(s, q->invoke, head, sizeof head, &w, 0))
                 send_refusal(s, q->tag, q->invoke, DLMS_ACCESS_OTHER);
 }
 
@@ -449,160 +444,18 @@ static void on_first_block(struct dlms_server *s, const struct apdu_request *q)
         on_data_block(s, q);
 }
 
-/* ---- ACCESS ---- */
-
-static unsigned access_one(struct dlms_server *s, const struct dlms_item *item, const uint8_t *data,
-                           size_t n, struct axdr_writer *w)
-{
-        const struct dlms_server_objects *o = s->cfg->objects;
-        size_t start = w->len;
-        unsigned result = DLMS_ACCESS_READ_WRITE_DENIED;
-
-        if (item->service == DLMS_GET)
-                result = get(s, &item->attr, &item->selection, w);
-        else if (item->service == DLMS_SET)
-                result = set(s, &item->attr, &item->selection, data, n);
-        else if (o->action)
-                result = o->action(s->meter, &item->attr, n == 1 && *data == 0 ? NULL : data, n, w);
-        if (result)
-                w->len = start;
-        if (w->len == start)
-                axdr_put_null(w);
-        return result;
-}
-
-static void on_access(struct dlms_server *s, const uint8_t *p, size_t n)
-{
-        uint8_t head[HEAD_MAX], results[2 * LIST_MAX];
-        struct axdr_writer h = axdr_writer_of(head, sizeof head), w = body(s);
-        struct axdr_reader specs, values;
-        struct access_request q;
-        struct dlms_item item;
-        bool stopped = false;
-
-        if (access_request_decode(p, n, &q) || q.count > LIST_MAX) {
-                server_refuse(s, 2, APDU_EXC_OTHER);
-                return;
-        }
-        axdr_put_byte(&h, APDU_ACCESS_RESPONSE);
-        axdr_put_be32(&h, q.invoke);
-        axdr_put_raw(&h, (uint8_t[]){ 0, 0 }, 2); /* no time, no specification repeated */
-        axdr_reader_init(&specs, q.specs, q.specs_len);
-        axdr_reader_init(&values, q.data, q.data_len);
-        axdr_put_length(&w, q.count);
-        for (size_t i = 0; i < q.count; i++) {
-                const uint8_t *data = NULL;
-                unsigned result = DLMS_ACCESS_OTHER;
-                size_t len = 0;
-
-                access_spec_next(&specs, &item);
-                apdu_value_next(&values, &data, &len);
-                if (stopped)
-                        axdr_put_null(&w);
-                else
-                        result = access_one(s, &item, data, len, &w);
-                stopped |= result && q.invoke & ACCESS_BREAK_ON_ERROR;
-                results[2 * i] = (uint8_t)item.service;
-                results[2 * i + 1] = (uint8_t)result;
-        }
-        axdr_put_length(&w, q.count);
-        axdr_put_raw(&w, results, 2 * q.count);
-        if (!send_body(s, 0, head, h.len, &w, 0))
-                server_refuse(s, 2, APDU_EXC_TOO_LONG);
-}
-
-/* ---- Read, by short names ---- */
-
-static void put_sn_list(struct dlms_server *s, struct axdr_writer *w)
-{
-        axdr_put_array(w, s->cfg->n_sn_objects);
-        for (size_t i = 0; i < s->cfg->n_sn_objects; i++) {
-                const struct sn_object *o = &s->cfg->sn_objects[i];
-
-                axdr_put_structure(w, 4);
-                axdr_put_int16(w, (int16_t)o->base);
-                axdr_put_uint16(w, o->class_id);
-                axdr_put_uint8(w, o->version);
-                axdr_put_obis(w, &o->obis);
-        }
-}
-
-static void read_one(struct dlms_server *s, const struct sn_spec *spec, struct axdr_writer *w)
-{
-        size_t start = w->len;
-        unsigned result = DLMS_ACCESS_OBJECT_UNDEFINED;
-        struct dlms_attr attr;
-
-        axdr_put_byte(w, SN_DATA);
-        if (spec->name == SN_ASSOCIATION + SN_ATTRIBUTE_STEP) {
-                put_sn_list(s, w);
-                result = 0;
-        } else if (sn_attr_of(s->cfg->sn_objects, s->cfg->n_sn_objects, spec->name, &attr)) {
-                result = get(s, &attr, &spec->selection, w);
-        }
-        if (result) {
-                w->len = start;
-                axdr_put_byte(w, SN_ERROR);
-                axdr_put_byte(w, (uint8_t)result);
-        }
-}
-
-static void send_read_error(struct dlms_server *s, uint8_t result)
-{
-        struct sn_result error = { .choice = SN_ERROR, .error = result };
-        struct axdr_writer w = server_begin(s);
-
-        sn_put_response(&w, 1);
-        sn_put_result(&w, &error);
-        server_send(s, &w);
-}
-
-static void on_read_next(struct dlms_server *s, const struct sn_spec *spec)
-{
-        if (s->reply_len == 0 || s->reply_tag != APDU_READ_RESPONSE) {
-                send_read_error(s, DLMS_ACCESS_NO_LONG_GET);
-        } else if (spec->block != s->block) {
-                s->reply_len = 0;
-                send_read_error(s, DLMS_ACCESS_DATA_BLOCK_NUMBER_INVALID);
-        } else {
-                send_block(s, 0);
-        }
-}
-
-static void on_read(struct dlms_server *s, const uint8_t *p, size_t n)
-{
-        static const uint8_t head[] = { APDU_READ_RESPONSE };
-        struct axdr_writer w = body(s);
-        struct axdr_reader r;
-        struct sn_spec spec;
-        struct sn_read q;
-
-        if (sn_read_decode(p, n, &q)) {
-                server_refuse(s, 2, APDU_EXC_OTHER);
-                return;
-        }
-        axdr_reader_init(&r, q.specs, q.n);
-        axdr_put_length(&w, q.count);
-        for (size_t i = 0; i < q.count && sn_spec_next(&r, &spec); i++) {
-                if (spec.access == SN_BLOCK_NUMBER) {
-                        on_read_next(s, &spec);
-                        return;
-                }
-                s->reply_len = 0;
-                read_one(s, &spec, &w);
-        }
-        if (!send_body(s, 0, head, sizeof head, &w, 0))
-                send_read_error(s, DLMS_ACCESS_LONG_GET_ABORTED);
-}
-
 /* ---- dispatch ---- */
 
 static void on_service(struct dlms_server *s, const struct apdu_request *q)
 {
         bool next = q->kind == APDU_NEXT || (q->tag == APDU_GET_REQUEST && q->kind == APDU_BLOCK);
         bool list = q->kind == APDU_LIST || q->kind == APDU_LIST_FIRST;
+        uint32_t service = q->tag == APDU_GET_REQUEST   ? DLMS_CONF_GET
+                           : q->tag == APDU_SET_REQUEST ? DLMS_CONF_SET
+                                                        : DLMS_CONF_ACTION;
 
-        if (list && !(s->conformance & ~s->cfg->breaks & DLMS_CONF_MULTIPLE_REFERENCES)) {
+        if (!(s->conformance & service) ||
+            (list && !(s->conformance & ~s->cfg->breaks & DLMS_CONF_MULTIPLE_REFERENCES))) {
                 server_refuse(s, 2, APDU_EXC_NOT_SUPPORTED);
                 return;
         }
@@ -627,11 +480,11 @@ static void on_service(struct dlms_server *s, const struct apdu_request *q)
 
 void server_on_request(struct dlms_server *s, const uint8_t *p, size_t n)
 {
-        bool access = p[0] == APDU_ACCESS_REQUEST &&
-                      s->conformance & ~s->cfg->breaks & DLMS_CONF_ACCESS;
+        bool access =
+                p[0] == APDU_ACCESS_REQUEST && s->conformance & ~s->cfg->breaks & DLMS_CONF_ACCESS;
         bool read = p[0] == APDU_READ_REQUEST;
-        bool service = p[0] == APDU_GET_REQUEST || p[0] == APDU_SET_REQUEST ||
-                       p[0] == APDU_ACTION_REQUEST;
+        bool service =
+                p[0] == APDU_GET_REQUEST || p[0] == APDU_SET_REQUEST || p[0] == APDU_ACTION_REQUEST;
         struct apdu_request q;
 
         if (s->short_names ? !read : !access && !service) {
@@ -639,9 +492,9 @@ void server_on_request(struct dlms_server *s, const uint8_t *p, size_t n)
         } else if (s->state == DLMS_SERVER_AUTHENTICATING) {
                 server_authenticate(s, p, n);
         } else if (access) {
-                on_access(s, p, n);
+                server_on_access(s, p, n);
         } else if (read) {
-                on_read(s, p, n);
+                server_on_read(s, p, n);
         } else if (apdu_request_decode(p, n, &q)) {
                 server_refuse(s, 2, APDU_EXC_OTHER);
         } else {

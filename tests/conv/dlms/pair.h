@@ -21,6 +21,7 @@ struct joined {
         size_t drop_from, drop_to; /* bytes of the server's stream that get lost, [from, to) */
         size_t lose_from;          /* the same of the client's stream: one delivery; 0 = none */
         bool drop_blocks;          /* only deliveries of general blocks get lost */
+        size_t flip;               /* this bit of the server's stream arrives changed; 0 = none */
         size_t delivered, sent;    /* bytes server to client, client to server */
         /* Called for every event but CLOSED and FAILED; gives the next command. */
         void (*on_event)(struct joined *j, const struct dlms_event *ev);
@@ -85,6 +86,8 @@ static inline bool joined_carry(struct joined *j, bool to_client)
         if (to_client) {
                 bool lost = joined_loses(j, true, j->delivered, bytes, n);
 
+                if (j->flip >= 8 * j->delivered && j->flip < 8 * (j->delivered + n) && j->flip)
+                        bytes[j->flip / 8 - j->delivered] ^= (uint8_t)(1u << j->flip % 8);
                 j->delivered += n;
                 if (lost) {
                         free(bytes); /* the whole burst is lost */

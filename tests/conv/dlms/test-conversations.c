@@ -45,7 +45,8 @@ struct conversation {
 
 /* Grants everything; APDUs of 128 bytes at most. BARE: nothing but the services;
  * LIST: no ACCESS. */
-#define AARE "6129A109060760857405080101A203020100A305A103020100BE10040E0800065F1F0400205E5F00800007"
+#define AARE                                                                                       \
+        "6129A109060760857405080101A203020100A305A103020100BE10040E0800065F1F0400205E5F00800007"
 #define AARE_BARE                                                                                  \
         "6129A109060760857405080101A203020100A305A103020100BE10040E0800065F1F040000001900800007"
 #define AARE_LIST                                                                                  \
@@ -108,7 +109,10 @@ static const struct conversation conversations[] = {
           ACTION,
           { AARE, "C702C10000000001020001", "C702C1010000000303001105" },
           "A!block_number" },
-        { "answer's blocks make no sense", ACTION, { AARE, "C702C101000000010107" }, "A!truncated" },
+        { "answer's blocks make no sense",
+          ACTION,
+          { AARE, "C702C101000000010107" },
+          "A!truncated" },
         { "parameters in blocks",
           ACTION_LONG,
           { AARE, "C704C100000001", "C704C100000002", "C701C10001001105" },
@@ -127,33 +131,49 @@ static const struct conversation conversations[] = {
           ACTION_LONG,
           { AARE, "C702C101000000010400010011" },
           "A!block_number" },
-        { "wrong parameter block taken", ACTION_LONG, { AARE, "C704C100000003" }, "A!block_number" },
+        { "wrong parameter block taken",
+          ACTION_LONG,
+          { AARE, "C704C100000003" },
+          "A!block_number" },
         { "next without blocks", ACTION, { AARE, "C704C100000001" }, "A!unexpected" },
-        { "two actions", ACTION_LIST, { AARE, "C703C1020001001105" "0400" }, "A0=00:1105" "1=04:." },
+        { "two actions",
+          ACTION_LIST,
+          { AARE, "C703C1020001001105"
+                  "0400" },
+          "A0=00:1105"
+          "1=04:." },
         { "two actions in blocks",
           ACTION_LIST,
           { AARE, "C702C10000000001050200010011", "C702C1010000000203050400" },
-          "A0=00:1105" "1=04:." },
+          "A0=00:1105"
+          "1=04:." },
         /* GET with list in blocks */
         { "list in blocks",
           GET_LIST,
           { AARE, "C402C10000000001000402001105", "C402C1010000000200020104" },
-          "A0=00:1105" "1=04:." },
+          "A0=00:1105"
+          "1=04:." },
         { "three of two", GET_LIST, { AARE, "C403C103001105001106001107" }, "A!unexpected" },
         { "a list not known, nor one by one",
           GET_LIST,
           { AARE_LIST, "D80202", "C401C2001105", "D80202" },
-          "A0=00:1105" "!exception_unknown" },
+          "A0=00:1105"
+          "!exception_unknown" },
         { "a service error for a list",
           GET_LIST,
           { AARE_LIST, "0E050302", "C401C2001105", "C401C30104" },
-          "A0=00:1105" "1=04:." },
-        { "too long a list", GET_LIST, { AARE, "D80104", "C401C2001105", "C401C30104" },
-          "A0=00:1105" "1=04:." },
+          "A0=00:1105"
+          "1=04:." },
+        { "too long a list",
+          GET_LIST,
+          { AARE, "D80104", "C401C2001105", "C401C30104" },
+          "A0=00:1105"
+          "1=04:." },
         { "a list not known, by ACCESS then",
           GET_LIST,
           { AARE, "D80202", "DAC00000020000021105000201000104" },
-          "A0=00:1105" "1=04:." },
+          "A0=00:1105"
+          "1=04:." },
         { "deciphering failed: not the list's fault",
           GET_LIST,
           { AARE, "D80105" },
@@ -166,73 +186,116 @@ static const struct conversation conversations[] = {
         { "access",
           MIXED,
           { AARE, "DAC000000100000311050000030100020C0300" },
-          "A0=00:1105" "1=0C:2=00:." },
+          "A0=00:1105"
+          "1=0C:2=00:." },
         { "access with its request and time",
           MIXED,
-          { AARE, "DAC00000010C07EA0B17011002050000000001" "03" "0100010000600100FF02"
-                  "0200010000600101FF02" "0300010000600102FF02" "03110500110603010002000300" },
-          "A0=00:1105" "1=00:2=00:1106." },
-        { "access of another request", MIXED, { AARE, "DAC0000002000000" "00" }, "A!invoke_id" },
+          { AARE, "DAC00000010C07EA0B17011002050000000001"
+                  "03"
+                  "0100010000600100FF02"
+                  "0200010000600101FF02"
+                  "0300010000600102FF02"
+                  "03110500110603010002000300" },
+          "A0=00:1105"
+          "1=00:2=00:1106." },
+        { "access of another request",
+          MIXED,
+          { AARE, "DAC0000002000000"
+                  "00" },
+          "A!invoke_id" },
         { "fewer results than values",
           MIXED,
-          { AARE, "DAC00000010000031105000002" "01000200" },
+          { AARE, "DAC00000010000031105000002"
+                  "01000200" },
           "A!apdu" },
-        { "a service that is none", MIXED, { AARE, "DAC000000100000311050000030900020C0300" },
+        { "a service that is none",
+          MIXED,
+          { AARE, "DAC000000100000311050000030900020C0300" },
           "A!apdu" },
         { "access not known: one by one",
           MIXED,
           { AARE, "D80202", "C401C2001105", "C501C300", "C701C40000" },
-          "A0=00:1105" "1=00:2=00:." },
+          "A0=00:1105"
+          "1=00:2=00:." },
         { "access not granted",
           MIXED,
           { AARE_BARE, "C401C1001105", "C501C203", "C701C30000" },
-          "A0=00:1105" "1=03:2=00:." },
+          "A0=00:1105"
+          "1=03:2=00:." },
         /* general block transfer */
         { "answer in general blocks",
           GET,
-          { AARE, "E00100010000" "03C401C1", "E0810002000105" "0009027F7E" },
+          { AARE,
+            "E00100010000"
+            "03C401C1",
+            "E0810002000105"
+            "0009027F7E" },
           "A0=00:09027F7E." },
         { "streamed",
           GET,
-          { AARE, "E0410001000003C401C1", "E04100020000020009", "E081000300000302" "7F7E" },
+          { AARE, "E0410001000003C401C1", "E04100020000020009",
+            "E081000300000302"
+            "7F7E" },
           "A0=00:09027F7E." },
         { "a general block lost: asked for again",
           GET,
-          { AARE, "E0410001000003C401C1", "E081000300000302" "7F7E", "E04100020001020009",
-            "E081000300010302" "7F7E" },
+          { AARE, "E0410001000003C401C1",
+            "E081000300000302"
+            "7F7E",
+            "E04100020001020009",
+            "E081000300010302"
+            "7F7E" },
           "A0=00:09027F7E." },
         { "blocks of the service in general blocks",
           GET,
-          { AARE, "E081000100000C" "C402C1000000000100020902", "E081000100000C"
-                  "C402C10100000002000202" "03" },
+          { AARE,
+            "E081000100000C"
+            "C402C1000000000100020902",
+            "E081000100000C"
+            "C402C10100000002000202"
+            "03" },
           "A0=00:09020203." },
         { "general blocks of nothing", GET, { AARE, "E0810001000000", NULL }, "A!timeout_request" },
         { "a push in general blocks between",
           GET,
           { AARE, "E04100010000050F00000001", "E0810002000003000911", "C401C1001105" },
-          "AN:0F000000" "0=00:1105." },
-        { "a push between", GET, { AARE, "0F00000001001105", "C401C1001105" },
-          "AN:0F000000" "0=00:1105." },
+          "AN:0F000000"
+          "0=00:1105." },
+        { "a push between",
+          GET,
+          { AARE, "0F00000001001105", "C401C1001105" },
+          "AN:0F000000"
+          "0=00:1105." },
         /* short names */
         { "read", READ, { AARE_SN, "0C01001105" }, "A0=00:1105." },
         { "read by name", READ_NAME, { AARE_SN, "0C010104" }, "A0=04:." },
-        { "read two", READ_LIST, { AARE_SN, "0C02001105" "0104" }, "A0=00:1105" "1=04:." },
+        { "read two",
+          READ_LIST,
+          { AARE_SN, "0C02001105"
+                     "0104" },
+          "A0=00:1105"
+          "1=04:." },
         { "one of two read", READ_LIST, { AARE_SN, "0C01001105" }, "A!unexpected" },
         { "two of one read", READ, { AARE_SN, "0C02001105001106" }, "A!unexpected" },
         { "read in blocks",
           READ,
-          { AARE_SN, "0C010200000103010009", "0C01020100020403" "010203" },
+          { AARE_SN, "0C010200000103010009",
+            "0C01020100020403"
+            "010203" },
           "A0=00:0903010203." },
         { "read's block lost",
           READ,
-          { AARE_SN, "0C010200000103010009", "0C01020100030403" "010203" },
+          { AARE_SN, "0C010200000103010009",
+            "0C01020100030403"
+            "010203" },
           "A!block_number" },
         { "success without a value", READ, { AARE_SN, "0C010100" }, "A!apdu" },
         { "service error", READ, { AARE_SN, "0E050301" }, "A!service_error" },
         { "an information report between",
           READ,
           { AARE_SN, "1800010200F8011105", "0C01001105" },
-          "AN:18000102" "0=00:1105." },
+          "AN:18000102"
+          "0=00:1105." },
 };
 
 enum { N = sizeof conversations / sizeof *conversations };

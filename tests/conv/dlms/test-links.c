@@ -185,9 +185,9 @@ static void write_and_read(struct joined *j, const struct dlms_event *ev)
 {
         if (b.step == 0 && ev->type == DLMS_EV_ASSOCIATED) {
                 b.step = 3;
-                CU_ASSERT_EQUAL(dlms_client_set(&j->client, &energy, long_value, sizeof long_value,
-                                                j->now),
-                                0);
+                CU_ASSERT_EQUAL(
+                        dlms_client_set(&j->client, &energy, long_value, sizeof long_value, j->now),
+                        0);
                 return;
         }
         if (ev->type == DLMS_EV_RESULT && b.step == 3) {
@@ -238,8 +238,10 @@ static void negotiated(void)
                 uint8_t window_tx, window_rx, window, want_tx, want_rx;
                 uint16_t got_tx, got_rx;
         } cases[] = {
-                { 128, 128, 128, 1, 1, 1, 1, 1, 128, 128 }, { 500, 1000, 300, 3, 7, 5, 3, 5, 300, 300 },
-                { 64, 2000, 2030, 7, 2, 7, 7, 2, 64, 2000 },  { 0, 0, 0, 0, 0, 0, 1, 1, 128, 128 },
+                { 128, 128, 128, 1, 1, 1, 1, 1, 128, 128 },
+                { 500, 1000, 300, 3, 7, 5, 3, 5, 300, 300 },
+                { 64, 2000, 2030, 7, 2, 7, 7, 2, 64, 2000 },
+                { 0, 0, 0, 0, 0, 0, 1, 1, 128, 128 },
                 { 0, 0, 2030, 0, 0, 7, 1, 7, 128, 1024 },
         };
 
@@ -285,6 +287,29 @@ static void addresses(void)
                 check_all();
                 CU_ASSERT_EQUAL(b.j.client.channel.server_size, cases[i].got);
                 CU_ASSERT_EQUAL(b.j.server.channel.server_size, cases[i].got);
+        }
+}
+
+/* Any one bit of what the meter sends arrives changed. Over HDLC the frame is repeated and nothing
+ * is noticed; over the wrapper it is the same or one error, and under a tag never a wrong value. */
+static void one_bit_wrong(void)
+{
+        for (int i = 0; i < 2; i++) {
+                size_t total = 8 * 4000;
+
+                for (size_t bit = 1; bit < total; bit++) {
+                        setup(i ? DLMS_FRAMING_WRAPPER : DLMS_FRAMING_HDLC, METER_GMAC);
+                        b.ccfg.retries = 3;
+                        b.j.flip = bit;
+                        start_server();
+                        start_client();
+                        b.j.on_event = read_all;
+                        joined_run(&b.j);
+                        total = bit == 1 ? 8 * b.j.delivered : total;
+                        if (i == 0 || !b.j.failed)
+                                check_all();
+                        CU_ASSERT(b.j.failed != b.j.closed);
+                }
         }
 }
 
@@ -338,8 +363,9 @@ static uint8_t control_sent(const struct core_ops *core, void *c)
         return f.control;
 }
 
-#define AARE "E6E7006129A109060760857405080101A203020100A305A103020100BE10040E0800065F1F040000521F0400" \
-             "0007"
+#define AARE                                                                                       \
+        "E6E7006129A109060760857405080101A203020100A305A103020100BE10040E0800065F1F040000521F0400" \
+        "0007"
 
 /* Until the client waits for the answer to its first GET: its I-frame has number 1. */
 static void client_asks(void)
@@ -445,6 +471,10 @@ static void the_meters_side(void)
         CU_ASSERT_EQUAL(server_gets(0xFF, ""), HDLC_FRMR | 0x10); /* no such control field */
         CU_ASSERT_EQUAL(server_gets(0x71, ""), HDLC_FRMR | 0x10); /* N(R) of frames never sent */
         CU_ASSERT_EQUAL(server_gets(0x14, "E6E60062"), 0x11);     /* N(S) 2 before 0: not taken */
+        /* A request that comes again, because its answer was lost, is answered again at once. */
+        CU_ASSERT_EQUAL(server_gets(0x10, "E6E600C001C100080000010000FF0200"), 0x30);
+        CU_ASSERT_EQUAL(server_gets(0x10, "E6E600C001C100080000010000FF0200"), 0x30);
+        CU_ASSERT_EQUAL(b.j.server.requests, 1);
         CU_ASSERT_EQUAL(server_gets(HDLC_DISC | 0x10, ""), HDLC_UA | 0x10);
         CU_ASSERT_EQUAL(server_gets(HDLC_SNRM | 0x10, ""), HDLC_UA | 0x10);
         CU_ASSERT_EQUAL(server_gets(0x10, "E6E700C001C1"), 0);
@@ -502,8 +532,7 @@ static void pushes_between_answers(void)
         CU_ASSERT_EQUAL(push_len, n);
         b.scfg.max_info = 400;
         for (unsigned i = 0;; i++) {
-                CU_ASSERT_EQUAL(
-                        dlms_push_block(apdu, n, 200, i, block, sizeof block, &len), 0);
+                CU_ASSERT_EQUAL(dlms_push_block(apdu, n, 200, i, block, sizeof block, &len), 0);
                 if (len == 0)
                         break;
                 CU_ASSERT_EQUAL(
@@ -541,8 +570,8 @@ static void devices_one_after_the_other(void)
                                        false, crypto[1], &unused, &other[k]);
                         other[k].server_sap = (uint16_t)(2 + k);
                         other[k].title[7] = (uint8_t)(50 + k);
-                        devices[k] = (struct dlms_server_device){ &other[k], &counters[k],
-                                                                  &meters[k] };
+                        devices[k] =
+                                (struct dlms_server_device){ &other[k], &counters[k], &meters[k] };
                 }
                 start_server();
                 CU_ASSERT_EQUAL(dlms_server_add_devices(&b.j.server, devices, 2), 0);
@@ -606,8 +635,8 @@ static void read_by_list(struct joined *j, const struct dlms_event *ev)
                 CU_ASSERT_EQUAL(sn_objects_decode(b.data[0], b.lens[0], list, 16, &list_n), 0);
                 j->client.cfg.sn_objects = list;
                 j->client.cfg.n_sn_objects = list_n;
-                CU_ASSERT_EQUAL(dlms_client_set(&j->client, &energy, (const uint8_t *)"\x05\0\0\0\1",
-                                                5, j->now),
+                CU_ASSERT_EQUAL(dlms_client_set(&j->client, &energy,
+                                                (const uint8_t *)"\x05\0\0\0\1", 5, j->now),
                                 DLMS_E_CONFORMANCE);
                 CU_ASSERT_EQUAL(dlms_client_get(&j->client, &profile, NULL, j->now), 0);
                 return;
@@ -671,8 +700,9 @@ static void short_names(void)
 }
 
 HR_TESTS("dlms links", { "HDLC frames lost, doubled, damaged", frames_lost_doubled_damaged },
-         { "HDLC lengths and windows negotiated", negotiated }, { "HDLC addresses", addresses },
-         { "a busy meter", busy_meter }, { "rejected and repeated frames", rejected_frames },
+         { "one bit wrong", one_bit_wrong }, { "HDLC lengths and windows negotiated", negotiated },
+         { "HDLC addresses", addresses }, { "a busy meter", busy_meter },
+         { "rejected and repeated frames", rejected_frames },
          { "frames to the meter", the_meters_side },
          { "pushes between answers", pushes_between_answers },
          { "devices one after the other", devices_one_after_the_other },

@@ -61,8 +61,7 @@ static const char *text(const json_t *o, const char *key)
 
 static size_t key(const char *name, uint8_t *out, size_t cap)
 {
-        const char *hex =
-                json_string_value(json_object_get(json_object_get(b.line, "keys"), name));
+        const char *hex = json_string_value(json_object_get(json_object_get(b.line, "keys"), name));
         ssize_t n = hex ? hex_decode(hex, strlen(hex), out, cap) : 0;
 
         return n > 0 ? (size_t)n : 0;
@@ -81,7 +80,8 @@ static size_t bytes_of(const json_t *exchange, uint8_t out[static FRAME_MAX], bo
 /* The plain APDU in one frame, in place; 0 bytes when there is none. *@ret_ic: its counter. */
 static size_t apdu_of(uint8_t *frame, size_t n, uint8_t **ret, uint32_t *ret_ic)
 {
-        struct dlms_end end = { .crypto = b.crypto, .keys = &b.cfg.keys,
+        struct dlms_end end = { .crypto = b.crypto,
+                                .keys = &b.cfg.keys,
                                 .peer = b.cfg.client_title };
         struct dlms_opened o;
         struct hdlc_frame f;
@@ -110,7 +110,8 @@ static size_t apdu_of(uint8_t *frame, size_t n, uint8_t **ret, uint32_t *ret_ic)
 /* The initiate-request inside the recorded AARQ. */
 static void choose_as_initiate(const uint8_t *user_info, size_t n)
 {
-        struct dlms_end end = { .crypto = b.crypto, .keys = &b.cfg.keys,
+        struct dlms_end end = { .crypto = b.crypto,
+                                .keys = &b.cfg.keys,
                                 .peer = b.cfg.client_title };
         struct acse_initiate i;
         struct dlms_opened o = { .n = n };
@@ -269,7 +270,8 @@ static void choose_envelope(const uint8_t *frame)
         struct hdlc_frame f;
 
         if (b.hdlc) {
-                CU_ASSERT_FATAL(hdlc_frame_parse(frame, (size_t)hdlc_frame_size(frame, 3), &f) == 0);
+                CU_ASSERT_FATAL(hdlc_frame_parse(frame, (size_t)hdlc_frame_size(frame, 3), &f) ==
+                                0);
                 p = f.info + LLC;
         }
         b.client.cfg.general = p[0] == APDU_GENERAL_GLO || p[0] == APDU_GENERAL_DED;

@@ -292,8 +292,8 @@ static void forms(void)
 {
         static const struct {
                 uint32_t offered, breaks;
-                unsigned list, mixed;       /* requests it takes with small values */
-                unsigned no_access[2];      /* the same without ACCESS */
+                unsigned list, mixed;  /* requests it takes with small values */
+                unsigned no_access[2]; /* the same without ACCESS */
         } meters[] = {
                 { 0, 0, 1, 1, { 1, 5 } },
                 { NO_LIST, 0, 1, 1, { 6, 5 } },
@@ -399,8 +399,8 @@ static void selections_in_lists(void)
                 run();
                 check_answers();
                 CU_ASSERT_EQUAL(b.requests, 1);
-                CU_ASSERT(b.answers[2].len == 6 && memcmp(b.answers[2].data,
-                                                          "\x02\x02\x11\x02\x11\x07", 6) == 0);
+                CU_ASSERT(b.answers[2].len == 6 &&
+                          memcmp(b.answers[2].data, "\x02\x02\x11\x02\x11\x07", 6) == 0);
         }
 }
 
@@ -413,8 +413,8 @@ static void values_in_blocks(void)
         for (unsigned i = 0; i < N_LINES * sizeof sizes / sizeof *sizes; i++)
                 for (int what = 1; what <= 3; what++) {
                         setup_line(i % N_LINES, sizes[i / N_LINES]);
-                        b.scfg.conformance = ALL & ~DLMS_CONF_ACCESS &
-                                             ~DLMS_CONF_GENERAL_BLOCK_TRANSFER;
+                        b.scfg.conformance =
+                                ALL & ~DLMS_CONF_ACCESS & ~DLMS_CONF_GENERAL_BLOCK_TRANSFER;
                         all_of((enum dlms_service)what);
                         run();
                         check_answers();
@@ -435,9 +435,8 @@ static void values_in_general_blocks(void)
                                 b.ccfg.gbt_window = windows[i / N_LINES / 4];
                                 b.scfg.gbt_window = windows[3 - i / N_LINES / 4];
                                 b.ccfg.gbt_requests = requests;
-                                b.scfg.conformance =
-                                        ALL & ~DLMS_CONF_BLOCK_GET & ~DLMS_CONF_BLOCK_SET &
-                                        ~DLMS_CONF_BLOCK_ACTION;
+                                b.scfg.conformance = ALL & ~DLMS_CONF_BLOCK_GET &
+                                                     ~DLMS_CONF_BLOCK_SET & ~DLMS_CONF_BLOCK_ACTION;
                                 if (what == 3)
                                         mixed();
                                 else
@@ -553,5 +552,5 @@ HR_TESTS("dlms services", { "every form gives the same", forms },
          { "values in general blocks", values_in_general_blocks },
          { "streaming saves round trips", streaming },
          { "lost general blocks", lost_general_blocks },
-         { "lost blocks of a request", lost_blocks_of_a_request },
-         { "nothing fits", nothing_fits }, { "byte by byte", byte_by_byte })
+         { "lost blocks of a request", lost_blocks_of_a_request }, { "nothing fits", nothing_fits },
+         { "byte by byte", byte_by_byte })

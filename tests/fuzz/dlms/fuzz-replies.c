@@ -110,8 +110,9 @@ static bool give(const uint8_t *apdu, size_t n, uint8_t mode, unsigned *step)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-        static const char granted[] = "6129A109060760857405080101A203020100A305A103020100BE10040E080006"
-                                      "5F1F0400205E5F00800007";
+        static const char granted[] =
+                "6129A109060760857405080101A203020100A305A103020100BE10040E080006"
+                "5F1F0400205E5F00800007";
         static uint8_t scratch[2048];
         struct dlms_client_config cfg = { .client_sap = 16, .server_sap = 1, .retries = 1 };
         uint8_t aare[64], mode;
