@@ -108,6 +108,7 @@ struct collect {
         struct visit_shared visits;
         uv_timer_t poll_timer, sync_timer;
         size_t sync_at;
+        bool sync_due; /* the fleet changed and no synchronising has begun */
         uint32_t sync_round;
         struct poll_visit *running;  /* list */
         struct read_waiter *waiters; /* list */

@@ -482,23 +482,30 @@ static void on_sync(uv_timer_t *t)
                 sync_some(c, SYNC_METERS);
 }
 
-void poll_sync(struct collect *c)
-{
-        collect_refresh(c);
-        if (uv_is_active((uv_handle_t *)&c->sync_timer))
-                sync_some(c, SYNC_AT_ONCE);
-}
-
 static void start_sync(struct collect *c)
 {
+        c->sync_due = false;
         c->sync_at = 0;
         uv_timer_start(&c->sync_timer, on_sync, 0, SYNC_MS);
 }
 
+void poll_sync(struct collect *c)
+{
+        collect_refresh(c);
+        /* The groups may still be on their way: their meters take their places all the same, and
+         * once more when the groups are here. */
+        if (c->sync_due)
+                start_sync(c);
+        if (uv_is_active((uv_handle_t *)&c->sync_timer))
+                sync_some(c, SYNC_AT_ONCE);
+}
+
 void poll_fleet_changed(struct collect *c)
 {
-        if (c->polling)
-                groups_read(c, start_sync);
+        if (!c->polling)
+                return;
+        c->sync_due = true;
+        groups_read(c, start_sync);
 }
 
 /* ---- open, close ---- */
